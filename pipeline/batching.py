@@ -1,0 +1,120 @@
+"""Group commit: what many coroutines want made durable is done by few threads, many at a time.
+
+A hop to a thread costs more than most of the work here, and an fsync serves everybody who waits
+for it. So items queue up while a thread is busy, it takes all of them at once, and one callback
+wakes everybody who waited.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Batcher(Generic[T, R]):
+    """Hands items to ``process`` in threads of its own, in order of arrival, in batches.
+
+    ``process`` gets 1 to ``largest`` items and returns as many outcomes, in order; an exception
+    among them goes to that item alone, an exception raised goes to all of the batch. With one
+    thread the order of submission is the order of processing.
+    """
+
+    def __init__(
+        self,
+        process: Callable[[Sequence[T]], Sequence[R | BaseException]],
+        *,
+        name: str,
+        threads: int = 1,
+        largest: int = 1000,
+    ) -> None:
+        self._process = process
+        self._largest = largest
+        self._items: deque[tuple[T, asyncio.Future[R] | None]] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._failure: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True)
+            for n in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, item: T) -> asyncio.Future[R]:
+        """Queues an item; the future gets its outcome."""
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._put(item, future)
+        return future
+
+    def post(self, item: T) -> None:
+        """Queues an item nobody waits for. If it fails, `close` raises what it failed with."""
+        self._put(item, None)
+
+    def close(self) -> None:
+        """Processes what is queued, ends the threads; blocks until then."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        for thread in self._threads:
+            thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _put(self, item: T, future: asyncio.Future[R] | None) -> None:
+        with self._wake:
+            if self._closing:
+                raise RuntimeError("submitted to a closed batcher")
+            self._items.append((item, future))
+            self._wake.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._wake:
+                while not self._items and not self._closing:
+                    self._wake.wait()
+                # Several threads share what is there, so that one slow disk flush
+                # does not hold everything that arrived while the others are idle.
+                share = -(-len(self._items) // len(self._threads))
+                batch = [self._items.popleft() for _ in range(min(share, self._largest))]
+            if not batch:
+                return
+            self._deliver(batch, self._outcomes([item for item, _ in batch]))
+
+    def _outcomes(self, items: Sequence[T]) -> Sequence[R | BaseException]:
+        try:
+            return self._process(items)
+        except BaseException as error:
+            return [error] * len(items)
+
+    def _deliver(
+        self,
+        batch: Sequence[tuple[T, asyncio.Future[R] | None]],
+        outcomes: Sequence[R | BaseException],
+    ) -> None:
+        waiting: dict[
+            asyncio.AbstractEventLoop, list[tuple[asyncio.Future[R], R | BaseException]]
+        ] = {}
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if future is not None:
+                waiting.setdefault(future.get_loop(), []).append((future, outcome))
+            elif isinstance(outcome, BaseException) and self._failure is None:
+                self._failure = outcome
+        for loop, settled in waiting.items():
+            try:
+                loop.call_soon_threadsafe(_settle, settled)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                continue
+
+
+def _settle(settled: list[tuple[asyncio.Future[R], R | BaseException]]) -> None:
+    for future, outcome in settled:
+        if future.done():  # cancelled while it waited
+            continue
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
