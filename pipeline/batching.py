@@ -83,12 +83,16 @@ class Batcher(Generic[T, R]):
             if not batch:
                 return
             self._deliver(batch, self._outcomes([item for item, _ in batch]))
+            del batch  # while this thread waits, nothing of it stays in memory
 
     def _outcomes(self, items: Sequence[T]) -> Sequence[R | BaseException]:
         try:
-            return self._process(items)
+            outcomes = self._process(items)
+            if len(outcomes) != len(items):
+                raise RuntimeError(f"{len(outcomes)} outcomes for {len(items)} items")
         except BaseException as error:
             return [error] * len(items)
+        return outcomes
 
     def _deliver(
         self,

@@ -1,0 +1,123 @@
+"""The writer's SQL. Texts are constant, so that SQLite compiles each of them once.
+
+Many rows go into one statement: every step of a statement gives up the interpreter's lock and has
+to get it back from a busy event loop, which costs more than the row itself.
+"""
+
+# ruff: noqa: S608 - every part of these statements is from this file
+
+import sqlite3
+from collections.abc import Sequence
+
+from pipeline.ledger.rows import ATTEMPT_FIELDS
+
+Value = str | int | float | None
+Row = tuple[Value, ...]
+
+_SIZES = (64, 32, 16, 8, 4, 2, 1)
+
+CACHED_STATEMENTS = 256
+"""Room for every size of every statement here in `sqlite3`'s own cache."""
+
+
+class Rows:
+    """One statement for any number of rows of ``width`` values each."""
+
+    def __init__(self, before: str, after: str = "", *, width: int) -> None:
+        row = f"({', '.join('?' * width)})"
+        self._texts = tuple((n, f"{before}{', '.join([row] * n)}{after}") for n in _SIZES)
+
+    def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+        """Executes it for all rows; how many rows of the table were touched."""
+        touched = done = 0
+        for size, text in self._texts:
+            while len(rows) - done >= size:
+                values = [value for row in rows[done : done + size] for value in row]
+                touched += connection.execute(text, values).rowcount
+                done += size
+        return touched
+
+
+def _insert(table: str, columns: Sequence[str], *, key: str = "") -> Rows:
+    after = ""
+    if key:
+        updates = ", ".join(f"{name} = excluded.{name}" for name in columns if name != key)
+        after = f" ON CONFLICT ({key}) DO UPDATE SET {updates}"
+    return Rows(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ", after, width=len(columns))
+
+
+ATTEMPT_STARTS = _insert(
+    "attempts",
+    (
+        "id",
+        "edit_id",
+        "run_id",
+        "number",
+        "fingerprint",
+        "status",
+        "started_at",
+        "images",
+        "reserved_usd",
+    ),
+)
+
+_END = (
+    "status",
+    "finished_at",
+    "cost_usd",
+    "cost_source",
+    "http_status",
+    "inference_id",
+    "error_code",
+    "error_message",
+)
+ATTEMPT_ENDS = Rows(
+    f"UPDATE attempts SET {', '.join(f'{name} = ended.{name}' for name in _END)} "
+    f"FROM (WITH ended (id, {', '.join(_END)}) AS (VALUES ",
+    ") SELECT * FROM ended) AS ended WHERE attempts.id = ended.id",
+    width=1 + len(_END),
+)
+
+EDITS = _insert(
+    "edits",
+    (
+        "id",
+        "status",
+        "fingerprint",
+        "prompt",
+        "model",
+        "parameters",
+        "variables",
+        "inputs",
+        "place",
+        "variant",
+        "attempts",
+        "cost_usd",
+        "error_code",
+        "error_message",
+        "started_at",
+        "finished_at",
+        "run_id",
+    ),
+    key="id",
+)
+
+IMAGES_GONE = Rows("DELETE FROM images WHERE edit_id IN (VALUES ", ")", width=1)
+
+IMAGES = _insert(
+    "images", ("edit_id", "position", "path", "sha256", "size", "width", "height", "format")
+)
+
+INPUTS = _insert("inputs", ("path", "size", "mtime_ns", "digest"), key="path")
+
+RUN_START = "INSERT INTO runs (id, started_at, pid, host, version, job) VALUES (?, ?, ?, ?, ?, ?)"
+RUN_END = "UPDATE runs SET ended = ?, exit_code = ?, totals = ?, finished_at = ? WHERE id = ?"
+
+ORPHANED_ATTEMPTS_CLOSED = (
+    "UPDATE attempts SET status = 'unknown', finished_at = ?, error_code = 'process_ended', "
+    "error_message = 'the process ended while the request was under way' "
+    f"WHERE status = 'started' AND run_id <> ? RETURNING {ATTEMPT_FIELDS}"
+)
+ORPHANED_RUNS_CLOSED = (
+    "UPDATE runs SET ended = 'process_ended', finished_at = ? WHERE ended IS NULL AND id <> ?"
+)

@@ -1,0 +1,328 @@
+"""The ledger's one writer: a thread, a connection, and one commit for everybody who waits."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pipeline.batching import Batcher
+from pipeline.errors import LedgerError
+from pipeline.ledger import statements
+from pipeline.ledger.faults import ledger_error, mapped_errors
+from pipeline.ledger.rows import AttemptRow, Run
+from pipeline.ledger.statements import Row
+from pipeline.ledger.text import clean, cleaned, json_text
+from pipeline.ledger.view import add_columns, known_columns, make_view
+from pipeline.models import Attempt, AttemptEnd, Edit, Record
+
+_VALUE_ERRORS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What SQLite and its binding say about a value; everything else is about the file."""
+
+LONGEST_DATA_SOURCE = 100
+"""Characters kept of an input that the manifest spells out as a data URI."""
+
+PATIENCE_AT_CLOSE_MS = 200
+"""How long the last checkpoint waits for readers. Without it the '-wal' file just stays."""
+
+
+class _Rows(NamedTuple):
+    """Rows of one kind for one item. Of an edit also its ``images``, the manifest's new columns
+    (``names``), and the ``end`` of the attempt that made it.
+    """
+
+    kind: Literal["start", "end", "edit", "input"]
+    row: Row
+    images: tuple[Row, ...] = ()
+    names: tuple[str, ...] = ()
+    end: Row | None = None
+
+
+_Write = _Rows | Callable[[sqlite3.Connection], Any]
+
+
+class Ledger:
+    """The writer's side of a ledger; one for a process, made by `open_ledger`.
+
+    Awaited methods return when what they wrote is on disk. `end_attempt` and `remember_input` only
+    queue: what they write is durable no later than the next awaited write, in the order of the
+    calls. Once writing failed (disk full, I/O error, locked too long, damaged), every later call
+    raises `LedgerError` with the cause; a cancelled wait cancels no write.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.path = path
+        self._connection = connection
+        self._columns = known_columns(connection)
+        self._failure: LedgerError | None = None
+        self._closed = False
+        self._batcher: Batcher[_Write, Any] = Batcher(self._process, name="ledger")
+
+    async def start_run(self, run: Run) -> None:
+        """Notes that a run began. Raises `LedgerError`."""
+        row = (run.id, run.started_at, run.pid, clean(run.host), run.version, clean(run.job))
+        await self._execute(statements.RUN_START, row)
+
+    async def end_run(
+        self,
+        run_id: str,
+        *,
+        ended: str,
+        exit_code: int,
+        totals: dict[str, Any],
+        finished_at: float,
+    ) -> None:
+        """Notes how a run ended: in a word, in its exit code, in figures. Raises `LedgerError`."""
+        row = (ended, exit_code, json_text(totals), finished_at, run_id)
+        await self._execute(statements.RUN_END, row)
+
+    async def start_attempt(self, attempt: Attempt) -> None:
+        """Writes an attempt as ``started``. Raises `LedgerError`: then nothing may be sent."""
+        await self._submit(
+            _Rows(
+                "start",
+                (
+                    attempt.id,
+                    attempt.edit_id,
+                    attempt.run_id,
+                    attempt.number,
+                    attempt.fingerprint,
+                    "started",
+                    attempt.started_at,
+                    attempt.images,
+                    attempt.reserved_usd,
+                ),
+            )
+        )
+
+    def end_attempt(self, attempt_id: str, end: AttemptEnd) -> None:
+        """Queues how an attempt ended. Raises `LedgerError` if the writer has failed already."""
+        self._post(_Rows("end", _end_row(attempt_id, end)))
+
+    async def record(
+        self, record: Record, *, attempt_id: str | None = None, end: AttemptEnd | None = None
+    ) -> None:
+        """Writes the outcome of an edit and its pictures, replacing what the edit had before.
+
+        One transaction, with the ``end`` of the attempt that brought it, if given: a reader sees
+        the old record or the new one, and never a success without its record. Raises
+        `LedgerError`.
+        """
+        ended = _end_row(attempt_id, end) if attempt_id is not None and end is not None else None
+        await self._submit(self._edit_rows(record, ended))
+
+    def remember_input(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
+        """Queues the digest of an input file, as long as size and mtime stay what they are."""
+        self._post(_Rows("input", (path, size, mtime_ns, digest)))
+
+    async def close_orphaned_attempts(
+        self, run_id: str, *, finished_at: float
+    ) -> tuple[AttemptRow, ...]:
+        """Closes what dead processes left open, as seen by run ``run_id``, which holds the lock.
+
+        Attempts of other runs that are still ``started`` become ``unknown`` (``process_ended``)
+        and are returned as they now are; other runs without an end get the end ``process_ended``.
+        Raises `LedgerError`.
+        """
+
+        def close(connection: sqlite3.Connection) -> tuple[AttemptRow, ...]:
+            closed = connection.execute(
+                statements.ORPHANED_ATTEMPTS_CLOSED, (finished_at, run_id)
+            ).fetchall()
+            connection.execute(statements.ORPHANED_RUNS_CLOSED, (finished_at, run_id))
+            return tuple(AttemptRow(*row) for row in closed)
+
+        orphans: tuple[AttemptRow, ...] = await self._submit(close)
+        return orphans
+
+    def close(self) -> None:
+        """Writes what is queued, leaves everything in the one file, closes it. Blocks.
+
+        Raises `LedgerError` if something that nobody waited for could not be written. Closing
+        again is harmless.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._batcher.close()
+        finally:
+            try:
+                if self._failure is None:
+                    self._checkpoint()
+            finally:
+                self._connection.close()
+
+    def _checkpoint(self) -> None:
+        with mapped_errors(self.path):
+            self._connection.execute(f"PRAGMA busy_timeout = {PATIENCE_AT_CLOSE_MS}")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _edit_rows(self, record: Record, end: Row | None) -> _Rows:
+        edit = record.edit
+        names = (
+            ()
+            if edit.variables.keys() <= self._columns.keys()
+            else tuple(map(clean, edit.variables))
+        )
+        row: Row = (
+            edit.id,
+            record.status,
+            record.fingerprint,
+            _whole(edit.prompt),
+            record.model,
+            json_text(edit.parameters),
+            json_text(edit.variables),
+            json_text(_sources(edit)),
+            edit.place,
+            edit.variant,
+            record.attempts,
+            record.cost_usd,
+            record.error_code,
+            _whole(record.error_message),
+            record.started_at,
+            record.finished_at,
+            record.run_id,
+        )
+        images = tuple(
+            (edit.id, n, i.path, i.sha256, i.size, i.width, i.height, i.format)
+            for n, i in enumerate(record.images, start=1)
+        )
+        return _Rows("edit", row, images, names, end)
+
+    async def _execute(self, statement: str, row: Row) -> None:
+        await self._submit(lambda connection: connection.execute(statement, row).rowcount)
+
+    async def _submit(self, write: _Write) -> Any:
+        self._refuse_when_over()
+        return await self._batcher.submit(write)
+
+    def _post(self, write: _Write) -> None:
+        self._refuse_when_over()
+        self._batcher.post(write)
+
+    def _refuse_when_over(self) -> None:
+        if self._failure is not None:
+            raise _again(self._failure)
+        if self._closed:
+            raise LedgerError(f"{self.path}: the ledger was closed already: open it again to write")
+
+    # From here on: in the writer's thread.
+
+    def _process(self, writes: Sequence[_Write]) -> Sequence[Any]:
+        if self._failure is not None:
+            return [_again(self._failure) for _ in writes]
+        try:
+            return self._commit(writes)
+        except _VALUE_ERRORS as error:
+            return self._apart(writes, error)
+        except sqlite3.Error as error:
+            self._failure = ledger_error(self.path, error)
+            return [_again(self._failure) for _ in writes]
+
+    def _apart(self, writes: Sequence[_Write], error: Exception) -> Sequence[Any]:
+        """One of the writes holds a value that cannot be written: the others must not suffer."""
+        if len(writes) > 1:  # by halves: each part costs a commit
+            half = len(writes) // 2
+            return [*self._process(writes[:half]), *self._process(writes[half:])]
+        write = writes[0]
+        if isinstance(error, UnicodeEncodeError) and isinstance(write, _Rows):
+            return self._process([_Rows(write.kind, *cleaned(tuple(write[1:])))])
+        failure = LedgerError(
+            f"{self.path}: a row cannot be written: {error}: report this, it is a bug"
+        )
+        failure.__cause__ = error
+        return [failure]
+
+    def _commit(self, writes: Sequence[_Write]) -> Sequence[Any]:
+        connection = self._connection
+        outcomes: list[Any] = [None] * len(writes)
+        columns = self._columns
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            rows: list[_Rows] = []
+            for n, write in enumerate(writes):
+                if isinstance(write, _Rows):
+                    rows.append(write)
+                    continue
+                columns = _write_rows(connection, columns, rows)
+                rows = []
+                outcomes[n] = write(connection)
+            columns = _write_rows(connection, columns, rows)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self._columns = columns
+        return outcomes
+
+
+def _write_rows(
+    connection: sqlite3.Connection, columns: dict[str, str], rows: Sequence[_Rows]
+) -> dict[str, str]:
+    """Writes rows, many of a kind at once; the manifest columns known after it.
+
+    Of rows with one key the last counts. An attempt's start comes before its end.
+    """
+    if not rows:
+        return columns
+    starts = [item.row for item in rows if item.kind == "start"]
+    ends = {item.row[0]: item.row for item in rows if item.kind == "end"}
+    ends.update({item.end[0]: item.end for item in rows if item.end is not None})
+    edits = {item.row[0]: item for item in rows if item.kind == "edit"}
+    statements.ATTEMPT_STARTS.run(connection, starts)
+    if statements.ATTEMPT_ENDS.run(connection, list(ends.values())) != len(ends):
+        raise LookupError(f"among {list(ends)[:3]} … is an attempt that was never started")
+    statements.EDITS.run(connection, [item.row for item in edits.values()])
+    statements.IMAGES_GONE.run(connection, [(edit_id,) for edit_id in edits])
+    statements.IMAGES.run(connection, [row for item in edits.values() for row in item.images])
+    statements.INPUTS.run(connection, [item.row for item in rows if item.kind == "input"])
+    names = [name for item in edits.values() for name in item.names]
+    if names:
+        columns = add_columns(connection, columns, names)
+        make_view(connection, columns)
+    return columns
+
+
+def _end_row(attempt_id: str, end: AttemptEnd) -> Row:
+    return (
+        attempt_id,
+        end.status,
+        end.finished_at,
+        end.cost_usd,
+        end.cost_source,
+        end.http_status,
+        end.inference_id,
+        end.error_code,
+        _whole(end.error_message),
+    )
+
+
+def _sources(edit: Edit) -> list[str]:
+    return [
+        image.source[:LONGEST_DATA_SOURCE] + "…"
+        if image.kind == "data" and len(image.source) > LONGEST_DATA_SOURCE
+        else image.source
+        for image in edit.images
+    ]
+
+
+def _whole(text: str | None) -> str | None:
+    # A NUL would end the text in many a tool that reads the ledger.
+    return clean(text) if text and "\0" in text else text
+
+
+def _again(failure: LedgerError) -> LedgerError:
+    # A new one for everybody: an exception that many raise collects all their tracebacks.
+    error = LedgerError(str(failure))
+    error.__cause__ = failure.__cause__
+    return error
