@@ -1,0 +1,250 @@
+"""Many edits at once, one way to stop.
+
+A producer thread plans; a bounded queue hands edits to a fixed crew; each member does one edit at
+a time. Ctrl-C, a fatal error and a cap all stop through the same `Stop`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Protocol
+
+import msgspec
+
+from pipeline.errors import EditError, InputError, PipelineError
+from pipeline.models import Edit, Problem, Record
+from pipeline.planning import Item, Planned, State, Unready
+
+LOOKAHEAD_ROWS = 2000
+LOOKAHEAD_S = 0.1
+"""A planning step ends after this much, so that progress shows even where nothing is new."""
+
+FIRST_STEP_EDITS = 8
+"""The first planning step is short: the first request should leave at once."""
+
+
+class Interrupted(Exception):  # noqa: N818 - what happened, not what went wrong
+    """A person or the system asked the run to end."""
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """Event: an edit has its record. ``asked``: pictures it asked for."""
+
+    record: Record
+    asked: int
+
+
+class Scanned(msgspec.Struct, frozen=True, kw_only=True):
+    """Event: rows planned since the last such event, by state."""
+
+    counts: dict[State, int]
+    complete: bool
+
+
+class Stopping(msgspec.Struct, frozen=True, kw_only=True):
+    """Event: nothing new starts any more."""
+
+    reason: str
+    in_flight: int
+
+
+class EditWorker(Protocol):
+    async def __call__(self, planned: Planned) -> Record: ...
+
+    async def fail(self, planned: Planned, error: EditError) -> Record: ...
+
+
+class Stop:
+    """One mechanism to stop. The first request drains: nothing new starts, attempts that were
+    committed run to their end. The second cancels those too.
+    """
+
+    def __init__(self, observe: Callable[[Stopping], None]) -> None:
+        self._observe = observe
+        self._crew: dict[asyncio.Task[None], int] = {}
+        self.reason: BaseException | None = None
+
+    def enlist(self, task: asyncio.Task[None]) -> None:
+        self._crew[task] = 0
+
+    def request(self, reason: BaseException) -> None:
+        """Call from the loop's thread. A fatal error after an interruption is the one reported."""
+        first = self.reason is None
+        if first or (isinstance(reason, PipelineError) and isinstance(self.reason, Interrupted)):
+            self.reason = reason
+        if first:
+            in_flight = sum([bool(depth) for depth in self._crew.values()])
+            self._observe(Stopping(reason=str(reason), in_flight=in_flight))
+        for task, committed in self._crew.items():
+            if not committed or (not first and isinstance(reason, Interrupted)):
+                task.cancel()
+
+    @contextmanager
+    def committed(self) -> Iterator[None]:
+        """What a drain waits for. A member that leaves it after the request ends there."""
+        task = asyncio.current_task()
+        if task is None or task not in self._crew:
+            yield
+            return
+        self._crew[task] += 1
+        try:
+            yield
+        finally:
+            self._crew[task] -= 1
+            if self.reason is not None and not self._crew[task]:
+                task.cancel()
+
+
+class Engine:
+    """Runs planned items through a crew. ``asked``: how many pictures an edit asks for."""
+
+    def __init__(
+        self,
+        worker: EditWorker,
+        *,
+        crew: int,
+        asked: Callable[[Edit], int],
+        observe: Callable[[Finished | Scanned], None],
+        stop: Stop,
+        limit: int | None = None,
+    ) -> None:
+        self._worker = worker
+        self._crew = crew
+        self._asked = asked
+        self._observe = observe
+        self._stop = stop
+        self._left = limit
+
+    async def run(
+        self,
+        items: Iterator[Item],
+        *,
+        step: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Returns when all is done or the stop was obeyed; `Stop.reason` says which.
+
+        ``step``: a context for each bounded step of planning, in the planning thread.
+        """
+        queue: asyncio.Queue[Item | None] = asyncio.Queue(maxsize=self._crew)
+        async with asyncio.TaskGroup() as group:
+            for part in (
+                self._produce(_Steps(items, self._left, step), queue),
+                *(self._member(queue) for _ in range(self._crew)),
+            ):
+                self._stop.enlist(group.create_task(self._obey(part)))
+
+    async def _obey(self, part: Coroutine[Any, Any, None]) -> None:
+        try:
+            await part
+        except asyncio.CancelledError:
+            if self._stop.reason is None:
+                raise
+        except Exception as error:  # a bug too: what others were paid for is kept first
+            self._stop.request(error)
+
+    async def _produce(self, steps: "_Steps", queue: asyncio.Queue[Item | None]) -> None:
+        loop = asyncio.get_running_loop()
+        # A thread of its own: SQLite's reader and the manifest stay in one place.
+        with ThreadPoolExecutor(1, thread_name_prefix="plan") as thread:
+            largest = FIRST_STEP_EDITS
+            while True:
+                batch = await loop.run_in_executor(thread, steps.take, largest)
+                if batch.counts or batch.complete:
+                    self._observe(Scanned(counts=batch.counts, complete=batch.complete))
+                for item in batch.items:
+                    await queue.put(item)
+                if batch.complete:
+                    break
+                largest = max(self._crew, FIRST_STEP_EDITS)
+        for _ in range(self._crew):
+            await queue.put(None)
+
+    async def _member(self, queue: asyncio.Queue[Item | None]) -> None:
+        while self._stop.reason is None and (item := await queue.get()) is not None:
+            if isinstance(item, Planned):
+                record = await self._worker(item)
+            else:
+                record = await self._unready(item)
+            self._observe(Finished(record=record, asked=self._asked(record.edit)))
+
+    async def _unready(self, item: Unready | Problem) -> Record:
+        if isinstance(item, Unready):
+            edit, error = item.edit, item.error
+        else:
+            edit, error = _edit_of(item), item.message
+        planned = Planned(edit=edit, fingerprint="", digests=(), state="new")
+        with self._stop.committed():
+            return await self._worker.fail(planned, InputError(error))
+
+
+class _Batch(msgspec.Struct):
+    items: list[Item]
+    counts: dict[State, int]
+    complete: bool = False
+
+
+class _Steps:
+    """Planning, a bounded step at a time; runs in the planning thread."""
+
+    def __init__(
+        self,
+        items: Iterator[Item],
+        limit: int | None,
+        step: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._items = items
+        self._left = limit
+        self._step = step
+        self._broken: PipelineError | None = None
+
+    def take(self, largest: int) -> _Batch:
+        with self._step():
+            return self._take(largest)
+
+    def _take(self, largest: int) -> _Batch:
+        batch = _Batch(items=[], counts={})
+        until = time.monotonic() + LOOKAHEAD_S
+        for _ in range(LOOKAHEAD_ROWS):
+            if self._left == 0:
+                batch.complete = True
+                return batch
+            item = self._next(batch)
+            if item is None:
+                batch.complete = self._broken is None
+                return batch
+            state = item.state if isinstance(item, Planned) else "new"
+            batch.counts[state] = batch.counts.get(state, 0) + 1
+            if state in ("unchanged", "kept"):
+                continue
+            batch.items.append(item)
+            if self._left is not None:
+                self._left -= 1
+            if len(batch.items) >= largest or time.monotonic() > until:
+                break
+        return batch
+
+    def _next(self, batch: _Batch) -> Item | None:
+        """The next item; where the manifest breaks off, what was read before goes out first."""
+        if self._broken is None:
+            try:
+                return next(self._items, None)
+            except PipelineError as error:
+                self._broken = error
+        if batch.items:
+            return None
+        raise self._broken
+
+
+def _edit_of(problem: Problem) -> Edit:
+    """A row that is no edit still ends in a record, under the best name known for it."""
+    return Edit(
+        id=problem.id,
+        images=(),
+        prompt="",
+        parameters={},
+        variables={},
+        place=problem.place,
+        output="",
+    )
