@@ -1,0 +1,397 @@
+"""A job file to a frozen `Job`: parsed and checked here, trusted everywhere else."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from pipeline.errors import JobError
+from pipeline.manifest.names import name_problem
+from pipeline.manifest.problems import did_you_mean, listed, quoted
+from pipeline.manifest.safe_yaml import (
+    YamlList,
+    YamlMap,
+    YamlNode,
+    YamlScalar,
+    as_text,
+    load_yaml,
+    plain,
+)
+
+MAX_PROBLEMS = 50
+
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|[kKMG]B|[KMG]iB)?\s*").fullmatch
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_SECRET_KEY = re.compile(r"(?:.*[_-])?(?:api_?key|key|token|secret|password|authorization)", re.I)
+_SECRET_VALUE = re.compile(r"Bearer\s.+|sk-[\w-]{16,}|[0-9a-f]{32,}", re.I)
+
+
+def _bytes(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    found = _SIZE(value)
+    if found is None:
+        raise ValueError(f"{quoted(value)} is no size (512MB, 64MiB, or a number of bytes)")
+    return int(float(found.group(1)) * _UNITS[(found.group(2) or "B").upper()])
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _absolute(value: Path, info: ValidationInfo) -> Path:
+    """Relative to the job file's folder; without it, to the working folder."""
+    folder = (info.context or {}).get("folder", Path())
+    return Path(os.path.abspath(folder / value))  # noqa: PTH100 - '..' is taken as written
+
+
+def _origin(value: str) -> str:
+    try:
+        url = urlsplit(value)
+        host, port = url.hostname, url.port
+    except ValueError:
+        host = None
+    if host is None or url.scheme not in ("http", "https") or port == 0:
+        raise ValueError("it is no http or https URL (https://host, perhaps with a path)")
+    # The value is not shown: it may hold a key.
+    if url.username is not None or url.password is not None:
+        raise ValueError("it holds a user or password (keys come from environment variables)")
+    if url.query or url.fragment or "?" in value or "#" in value:
+        raise ValueError("it has a query or fragment (https://host, perhaps with a path)")
+    return value.rstrip("/")
+
+
+def _variable(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", value):
+        raise ValueError(
+            "it is no NAME of an environment variable (AIMLAPI_API_KEY); the key itself belongs"
+            " into that variable or into a .env file"
+        )
+    return value
+
+
+def _colour(value: Any) -> Any:
+    if value is None:
+        raise ValueError("it is empty (a colour like '#ffffff' stands in quotes)")
+    if isinstance(value, str) and not re.fullmatch(
+        r"[A-Za-z]+|#(?:[0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})", value
+    ):
+        raise ValueError(f"{quoted(value)} is no colour (white, or '#ffffff')")
+    return value
+
+
+def _store(value: str) -> str:
+    url = urlsplit(value)
+    if not url.scheme or "://" not in value:
+        raise ValueError("it is no URL of a store (s3://bucket/folder; folders: directory)")
+    if url.password is not None:
+        raise ValueError("it holds a password (keys come from environment variables)")
+    return value
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PerMinute = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+JobPath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False
+    )
+
+
+class Endpoint(_Part):
+    """Where edits are asked for. ``price_usd``: a picture, over the model catalog's."""
+
+    provider: str = "aimlapi"
+    model: str = "google/gemini-2.5-flash-image-edit"
+    base_url: Annotated[str, AfterValidator(_origin)] = "https://api.aimlapi.com"
+    api_key_env: Annotated[str, AfterValidator(_variable)] = "AIMLAPI_API_KEY"
+    timeout_s: Seconds = 300.0
+    connect_timeout_s: Seconds = 10.0
+    download_timeout_s: Seconds = 60.0
+    price_usd: Dollars | None = None
+    max_response_bytes: Bytes = 64 * 10**6
+
+
+class Inputs(_Part):
+    """How input pictures are found and prepared. ``max_side`` in pixels."""
+
+    root: JobPath | None = None
+    max_side: Annotated[int, Field(ge=64, le=16_384)] = 2048
+    max_bytes: Bytes = 7 * 10**6
+    background: Annotated[str, BeforeValidator(_colour)] = "white"
+    embed_urls: bool = False
+
+
+class Limits(_Part):
+    """How fast. ``None``: not stated."""
+
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
+    requests_per_minute: PerMinute | None = None
+    images_per_minute: PerMinute | None = None
+    adaptive: bool = True
+    max_bytes_in_flight: Bytes = 512 * 10**6
+
+
+class Retry(_Part):
+    """When to try again; waits in seconds."""
+
+    attempts: Annotated[int, Field(ge=1, le=100)] = 6
+    wait_initial_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 1.0
+    wait_max_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 60.0
+    wait_jitter_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 1.0
+    no_image_attempts: Annotated[int, Field(ge=1, le=100)] = 2
+    on_unknown: Literal["retry", "hold"] = "retry"
+
+
+class Budget(_Part):
+    """Caps. ``None``: no cap."""
+
+    run_usd: Dollars | None = None
+    day_usd: Dollars | None = None
+
+
+class Outputs(_Part):
+    """``image``: the template of a picture's name. ``store``: an fsspec URL for the pictures."""
+
+    directory: JobPath
+    image: str = "{{ id }}"
+    store: Annotated[str, AfterValidator(_store)] | None = None
+
+
+class Job(_Part):
+    """A job file's contents, checked; paths are absolute. It never holds a key."""
+
+    name: str
+    manifest: Annotated[tuple[JobPath, ...], BeforeValidator(_listed), Field(min_length=1)]
+    prompt: str | None = None
+    parameters: dict[str, Any] = {}
+    endpoint: Endpoint = Endpoint()
+    inputs: Inputs = Inputs()
+    limits: Limits = Limits()
+    retry: Retry = Retry()
+    budget: Budget = Budget()
+    outputs: Outputs
+    confirm_above_usd: Dollars = 1.0
+    checks: dict[str, Any] = {}
+    renditions: dict[str, Any] = {}
+    schedule: dict[str, Any] = {}
+    notify: tuple[Any, ...] = ()
+
+    _path: Path = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._path = (context or {}).get("path", Path())
+
+    @property
+    def path(self) -> Path:
+        """The job file, absolute."""
+        return self._path
+
+    def at(self, base_url: str) -> "Job":
+        """The same job, asked of another server. Raises `JobError`."""
+        try:
+            url = _origin(base_url)
+        except ValueError as error:
+            raise JobError(f"--base-url: {error}") from None
+        return self._with(endpoint=self.endpoint.model_copy(update={"base_url": url}))
+
+    def for_rehearsal(self) -> "Job":
+        """The same job with outputs of its own, beside the real ones and always local."""
+        real = self.outputs.directory
+        directory = real.with_name(f"{real.name}-rehearsal")
+        return self._with(
+            outputs=self.outputs.model_copy(update={"directory": directory, "store": None})
+        )
+
+    def _with(self, **parts: BaseModel) -> "Job":
+        return self.model_copy(update=parts)
+
+    @field_validator("name")
+    @classmethod
+    def _safe_name(cls, name: str) -> str:
+        if problem := name_problem(name):
+            raise ValueError(f"{quoted(name)} cannot name a folder: {problem}")
+        return name
+
+    @field_validator("checks", "renditions", "schedule", "notify")
+    @classmethod
+    def _later(cls, value: Any) -> Any:
+        if value:
+            raise ValueError("it is not part of this version (remove what it holds)")
+        return value
+
+
+def load_job(path: Path) -> Job:
+    """The job in a YAML file. Raises `JobError` with all that is wrong, a line each."""
+    label = path.name
+    top = load_yaml(path, label, error=JobError)
+    problems = [f"{label}:{line}: {message}" for line, message in _secrets(top)]
+    if not problems:
+        location = Path(os.path.abspath(path))  # noqa: PTH100 - links are not followed
+        try:
+            return Job.model_validate(
+                _values(top, location),
+                context={"folder": location.parent, "path": location},
+            )
+        except ValidationError as error:
+            found = [_in_words(dict(problem), top) for problem in error.errors(include_url=False)]
+            problems = [f"{label}:{line}: {message}" for line, message in sorted(set(found))]
+    if len(problems) > MAX_PROBLEMS:
+        hidden = len(problems) - MAX_PROBLEMS
+        problems = [*problems[:MAX_PROBLEMS], f"{label}: and {hidden} more"]
+    raise JobError("\n".join(problems))
+
+
+def read_api_key(job: Job, environ: Mapping[str, str]) -> str | None:
+    """The key: from ``environ``, a ``.env`` beside the job, or one in the working folder.
+
+    ``None`` when there is none. Never kept in the job. Raises `JobError` (an unreadable file).
+    """
+    name = job.endpoint.api_key_env
+    if key := environ.get(name, "").strip():
+        return key
+    from dotenv import dotenv_values
+
+    for file in (job.path.parent / ".env", Path.cwd() / ".env"):
+        if not file.is_file():
+            continue
+        try:
+            values = dotenv_values(file, interpolate=False)
+        except (OSError, UnicodeDecodeError) as error:
+            raise JobError(
+                f"{file}: cannot be read: {error} (make it readable UTF-8, or set {name})"
+            ) from None
+        if key := (values.get(name) or "").strip():
+            return key
+    return None
+
+
+def _values(top: YamlMap, path: Path) -> dict[str, Any]:
+    """What the file says; keys without a value are as good as absent.
+
+    Texts as written (a name may look like a number), but the parameters' values as meant.
+    """
+    values: dict[str, Any] = _stated(as_text(top))
+    if "parameters" in top.entries and "parameters" in values:
+        values["parameters"] = plain(top.entries["parameters"])
+    inputs = top.entries.get("inputs")
+    if isinstance(inputs, YamlMap) and "background" in inputs.entries:
+        # '#fff' without quotes is a comment: not to be taken for the default in silence.
+        values.setdefault("inputs", {}).setdefault("background", None)
+    values.setdefault("name", path.stem)
+    outputs = values.setdefault("outputs", {})
+    if isinstance(outputs, dict):
+        outputs.setdefault("directory", f"../outputs/{values['name']}")
+    return values
+
+
+def _stated(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _stated(each) for key, each in value.items() if each is not None}
+    return value
+
+
+def _secrets(node: YamlNode) -> Iterator[tuple[int, str]]:
+    """Keys that got into the file. Their values are not shown."""
+    way_out = (
+        "an API key does not belong into a job file (put it into an environment variable, or into"
+        " a .env file, and name that variable in endpoint.api_key_env; treat this key as leaked)"
+    )
+    if isinstance(node, YamlMap):
+        for key, value in node.entries.items():
+            holds = isinstance(value, YamlScalar) and value.value not in (None, "")
+            if holds and _SECRET_KEY.fullmatch(key):
+                yield node.lines[key], f"{quoted(key)}: {way_out}"
+            else:
+                yield from _secrets(value)
+    elif isinstance(node, YamlList):
+        for item in node.items:
+            yield from _secrets(item)
+    elif _SECRET_VALUE.fullmatch(node.text.strip()):
+        yield node.line, f"this value looks like a key; {way_out}"
+
+
+def _in_words(problem: dict[str, Any], top: YamlMap) -> tuple[int, str]:
+    """pydantic's complaint as a line number and a sentence."""
+    location: tuple[int | str, ...] = problem["loc"]
+    key = ".".join(str(part) for part in location)
+    line = _line(top, location)
+    kind: str = problem["type"]
+    context: dict[str, Any] = problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        where = f" in {quoted('.'.join(map(str, location[:-1])))}" if location[:-1] else ""
+        name = str(location[-1])
+        hint = did_you_mean(name, known) or f" (there are {listed(known)})"
+        return line, f"unknown key {quoted(name)}{where}{hint}"
+    if kind == "missing":
+        return line, f"{key!r} is missing (add it: {key}: …)"
+    if kind == "value_error":
+        return line, f"{key}: {context['error']}"
+    words = _WORDS.get(kind)
+    if words is None:
+        return line, f"{key}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
+    return line, f"{key}: {words.format(**context)}"
+
+
+_WORDS = {
+    "int_parsing": "no whole number",
+    "int_type": "no whole number",
+    "int_from_float": "no whole number",
+    "float_parsing": "no number",
+    "float_type": "no number",
+    "finite_number": "no finite number",
+    "bool_parsing": "neither true nor false",
+    "bool_type": "neither true nor false",
+    "string_type": "no text",
+    "path_type": "no path",
+    "dict_type": "no mapping (write 'key: value' lines below it)",
+    "model_type": "no mapping (write 'key: value' lines below it)",
+    "tuple_type": "no list",
+    "too_short": "empty (name at least one)",
+    "literal_error": "not among the choices ({expected})",
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+}
+
+
+def _known_keys(location: Iterable[int | str]) -> list[str]:
+    model: type[BaseModel] = Job
+    for part in location:
+        field = model.model_fields[str(part)]
+        assert isinstance(field.annotation, type)  # noqa: S101 - only models forbid keys
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def _line(top: YamlMap, location: Iterable[int | str]) -> int:
+    """Where the innermost key stands that the file has."""
+    node: YamlNode = top
+    line = top.line
+    for part in location:
+        if isinstance(node, YamlMap) and part in node.entries:
+            line = node.lines[str(part)]
+            node = node.entries[str(part)]
+        elif isinstance(node, YamlList) and isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+            line = node.line
+    return line

@@ -1,0 +1,215 @@
+"""What a job would do: its manifests read, its edits held against the ledger. Spends nothing."""
+
+import fnmatch
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pipeline.endpoints.catalog import all_parameter_names, model_spec
+from pipeline.errors import ManifestError
+from pipeline.job import Job
+from pipeline.ledger import LedgerReader, open_reader
+from pipeline.manifest import missing_inputs, read_manifests
+from pipeline.models import Edit, ModelSpec, Problem
+from pipeline.pictures.prepare import PrepareSettings, digest_file
+from pipeline.planning import Item, Planned, Planner, State
+
+PROBLEMS_SHOWN = 50
+
+ASSUMED_REQUEST_S = 15.0
+"""For the time of a first run, where no history says how long the endpoint takes."""
+
+
+class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What reading a whole job found. ``problems``: the first `PROBLEMS_SHOWN`, as text."""
+
+    edits: int
+    images: int
+    problems: tuple[str, ...]
+    problem_count: int
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run would do. ``again``: failed before. ``kept``: refused or rejected before.
+
+    ``cost_usd``: of one request an edit; ``None`` where the price is unknown. ``minutes``: at the
+    job's limits; ``request_s``: the time a request was taken to need, ``measured`` if the ledger
+    knows it.
+    """
+
+    new: int
+    changed: int
+    again: int
+    unchanged: int
+    kept: int
+    orphaned: int
+    unreadable: int
+    requests: int
+    pictures: int
+    cost_usd: float | None
+    minutes: float
+    request_s: float
+    measured: bool
+    problems: tuple[str, ...]
+
+
+def read_edits(job: Job, model: ModelSpec) -> Iterator[Edit | Problem]:
+    """The job's edits, lazily. Raises `ManifestError`, and `JobError` about the job's values."""
+    return read_manifests(
+        job.manifest,
+        model=model,
+        root=job.inputs.root,
+        prompt=job.prompt,
+        parameters=job.parameters,
+        output=job.outputs.image,
+        known_parameters=all_parameter_names(),
+    )
+
+
+def chosen(edits: Iterable[Edit | Problem], only: Sequence[str]) -> Iterator[Edit | Problem]:
+    """Those whose id matches one of ``only`` (ids or globs); all of them if that is empty."""
+    for edit in edits:
+        if not only or any(fnmatch.fnmatchcase(edit.id, glob) for glob in only):
+            yield edit
+
+
+def preparation(job: Job) -> PrepareSettings:
+    return PrepareSettings(
+        max_side=job.inputs.max_side,
+        max_bytes=job.inputs.max_bytes,
+        background=job.inputs.background,
+    )
+
+
+def make_planner(
+    job: Job,
+    model: ModelSpec,
+    history: LedgerReader | None,
+    remember: Callable[[str, int, int, str], None],
+) -> Planner:
+    return Planner(
+        model=model,
+        preparation=preparation(job).key(),
+        history=history,
+        digest_file=lambda path: digest_file(Path(path)),
+        remember=remember,
+        hold_unknown=job.retry.on_unknown == "hold",
+    )
+
+
+def refuse_problems(items: Iterable[Edit | Problem]) -> None:
+    """Raises one `ManifestError` that names every problem among the items."""
+    problems = [item for item in items if isinstance(item, Problem)]
+    if problems:
+        raise ManifestError(problem_list([str(p) for p in problems], len(problems)))
+
+
+def problem_list(problems: Sequence[str], count: int) -> str:
+    lines = list(problems[:PROBLEMS_SHOWN])
+    if count > len(lines):
+        lines.append(f"... and {count - len(lines):,} more")
+    return "\n".join(lines)
+
+
+def check(job: Job) -> CheckReport:
+    """Reads everything, offline: every row, every input's presence. Raises `ManifestError` only
+    where a manifest cannot be read at all.
+    """
+    model = model_spec(job.endpoint.model)
+    edits = images = count = 0
+    problems: list[str] = []
+    for item in read_edits(job, model):
+        if isinstance(item, Problem):
+            found = [str(item)]
+        else:
+            edits += 1
+            images += model.count(item.parameters)
+            found = [f"{item.place}: {missing}" for missing in missing_inputs(item)]
+        count += len(found)
+        problems += found[: PROBLEMS_SHOWN - len(problems)]
+    return CheckReport(edits=edits, images=images, problems=tuple(problems), problem_count=count)
+
+
+def plan(job: Job, *, only: Sequence[str] = (), limit: int | None = None) -> Plan:
+    """Holds the job against its ledger. Raises `ManifestError`, `LedgerError`."""
+    model = model_spec(job.endpoint.model)
+    reader = open_reader(ledger_path(job))
+    try:
+        planner = make_planner(job, model, reader, lambda *_: None)
+        items = planner.plan(chosen(read_edits(job, model), only))
+        return count_plan(job, model, items, reader, whole=not only, limit=limit)
+    finally:
+        if reader is not None:
+            reader.close()
+
+
+def count_plan(
+    job: Job,
+    model: ModelSpec,
+    items: Iterator[Item],
+    reader: LedgerReader | None,
+    *,
+    whole: bool,
+    limit: int | None,
+) -> Plan:
+    """Folds planned items. ``whole``: they are all of the job's, so orphans can be told."""
+    states: Counter[State] = Counter()
+    requests = pictures = unreadable = 0
+    problems: list[str] = []
+
+    def fold() -> Iterator[str]:
+        nonlocal requests, pictures, unreadable
+        for item in items:
+            if not isinstance(item, Planned):
+                unreadable += 1
+                if len(problems) < PROBLEMS_SHOWN:
+                    text = str(item) if isinstance(item, Problem) else item.error
+                    place = "" if isinstance(item, Problem) else f"{item.edit.place}: "
+                    problems.append(place + text)
+                yield item.id if isinstance(item, Problem) else item.edit.id
+                continue
+            states[item.state] += 1
+            if item.state not in ("unchanged", "kept") and (limit is None or requests < limit):
+                requests += 1
+                pictures += model.count(item.edit.parameters)
+            yield item.edit.id
+
+    if reader is not None and whole:
+        orphaned = sum(1 for _ in reader.orphans(fold()))
+    else:
+        orphaned = sum(0 for _ in fold())
+    price = job.endpoint.price_usd if job.endpoint.price_usd is not None else model.price_usd
+    measured = reader.typical_request_s() if reader is not None else None
+    request_s = ASSUMED_REQUEST_S if measured is None else measured
+    return Plan(
+        new=states["new"],
+        changed=states["changed"],
+        again=states["again"],
+        unchanged=states["unchanged"],
+        kept=states["kept"],
+        orphaned=orphaned,
+        unreadable=unreadable,
+        requests=requests,
+        pictures=pictures,
+        cost_usd=None if price is None else round(price * pictures, 6),
+        minutes=_minutes(job, requests, pictures, request_s),
+        request_s=request_s,
+        measured=measured is not None,
+        problems=tuple(problems),
+    )
+
+
+def ledger_path(job: Job) -> Path:
+    return job.outputs.directory / "ledger.db"
+
+
+def _minutes(job: Job, requests: int, pictures: int, request_s: float) -> float:
+    limits = job.limits
+    bounds = [requests * request_s / limits.concurrency / 60, request_s / 60 if requests else 0.0]
+    if limits.requests_per_minute:
+        bounds.append(requests / limits.requests_per_minute)
+    if limits.images_per_minute:
+        bounds.append(pictures / limits.images_per_minute)
+    return max(bounds)
