@@ -179,9 +179,7 @@ def _print_figures(console: Console, result: RunResult, rehearsal: bool) -> None
         money += " [dim](a rehearsal: nobody was charged)[/]"
     rows = [("spent", money)]
     if totals.edit_s_p50 is not None and totals.edit_s_p95 is not None:
-        time_text = (
-            f"{totals.edit_s_p50:.1f} s median, {totals.edit_s_p95:.1f} s for the slowest 5 %"
-        )
+        time_text = f"{totals.edit_s_p50:.1f} s median, 95 % within {totals.edit_s_p95:.1f} s"
         if totals.retries:
             time_text += f" [dim]· {_count(totals.retries, 'retry', 'retries')}[/]"
         rows.append(("an edit", time_text))

@@ -1,7 +1,8 @@
 """The words on a full picture: the prompt as a caption, the tag that says what this is."""
 
+import unicodedata
 from bisect import bisect_right
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import ceil
 
 from PIL import Image, ImageDraw, ImageFont
@@ -20,6 +21,31 @@ _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 def font(size: int) -> _Font:
     """Pillow's own font at a size in pixels."""
     return ImageFont.load_default(size=size)
+
+
+_SPELLED = {"ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l", "×": "x", "€": "EUR",
+            "–": "-", "—": "-", "’": "'", "‘": "'", "“": '"', "”": '"'}  # fmt: skip
+"""What has no base letter, spelled with what the font has."""
+
+
+def legible(text: str) -> str:
+    """The text in letters that Pillow's own font has (it ends with ASCII): é becomes e.
+
+    What cannot be spelled becomes a dot, as a caption of boxes helps nobody.
+    """
+    letters = font(16)
+    missing = bytes(letters.getmask("\uffff"))
+
+    @cache
+    def spelled(letter: str) -> str:
+        if letter.isspace() or bytes(letters.getmask(letter)) != missing:
+            return letter
+        if letter in _SPELLED:
+            return _SPELLED[letter]
+        base = unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
+        return base or ("" if unicodedata.combining(letter) else "·")
+
+    return "".join(map(spelled, text))
 
 
 def caption_height(size: tuple[int, int]) -> int:
@@ -64,7 +90,7 @@ def tags(canvas: Image.Image, palette: Palette, *, index: int, count: int) -> No
 
 def wrapped(text: str, letters: _Font, width: int, *, most: int) -> list[str]:
     """At most `most` lines of `width` pixels; what does not fit ends in an ellipsis."""
-    rest = " ".join(text[:_LONGEST].split())
+    rest = " ".join(legible(text[:_LONGEST]).split())
     lines: list[str] = []
     while rest:
         fits = _fitting(rest, letters, width)
