@@ -76,11 +76,14 @@ def chosen(edits: Iterable[Edit | Problem], only: Sequence[str]) -> Iterator[Edi
 
 
 def preparation(job: Job) -> PrepareSettings:
-    return PrepareSettings(
+    """What inputs are brought to. Raises `JobError` for values that cannot work."""
+    settings = PrepareSettings(
         max_side=job.inputs.max_side,
         max_bytes=job.inputs.max_bytes,
         background=job.inputs.background,
     )
+    settings.check()
+    return settings
 
 
 def make_planner(
@@ -118,6 +121,7 @@ def check(job: Job) -> CheckReport:
     where a manifest cannot be read at all.
     """
     model = model_spec(job.endpoint.model)
+    preparation(job)
     edits = images = count = 0
     problems: list[str] = []
     for item in read_edits(job, model):

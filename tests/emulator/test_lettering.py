@@ -7,7 +7,7 @@ from pipeline.emulator.lettering import legible
     ("text", "expected"),
     [
         ("a cozy small café", "a cozy small cafe"),
-        ("Straße – “weiß”", 'Strasse - "weiss"'),
+        ("Straße – “weiß”", "Strasse - “weiss”"),
         ("e\u0301clair", "eclair"),
         ("plain ASCII, 100 %", "plain ASCII, 100 %"),
     ],

@@ -1,0 +1,93 @@
+"""JSON lines: an object a line, with the keys that a CSV's columns would have."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from pipeline.manifest.problems import RowError, quoted
+from pipeline.manifest.rows import RowReader
+from pipeline.models import Edit, Problem
+
+
+class Cells:
+    """A row of names and values, from JSON or YAML, sorted by what they are for.
+
+    What is wrong with it is in ``problems``.
+    """
+
+    def __init__(self, rows: RowReader, row: Mapping[str, Any]) -> None:
+        self.problems: list[str] = []
+        self.one: dict[str, Any] = {}
+        self.parameters: dict[str, Any] = {}
+        self.variables: dict[str, str] = {}
+        images: list[tuple[bool, int, Any]] = []
+        for written, value in row.items():
+            if value is None:
+                value = ""
+            try:
+                column = rows.columns.column(written)
+            except RowError as error:
+                self.problems.append(str(error))
+                continue
+            if column.role in ("images", "image"):
+                images.append((column.role == "image", column.order, value))
+            elif column.role == "parameter":
+                self.parameters[column.name] = value
+            elif column.role == "variable":
+                self.variables[written] = variable_text(value)
+            else:
+                self.one[column.role] = value
+        images.sort(key=lambda image: image[:2])
+        self.entries = [
+            entry for single, _, value in images for entry in self._entries(value, not single)
+        ]
+
+    def text(self, name: str) -> str:
+        value = self.one.get(name, "")
+        if isinstance(value, str):
+            return value.strip() if name == "id" else value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return str(value)
+        self.problems.append(f"{name} {quoted(value)} is no text (write it in quotes)")
+        return ""
+
+    def _entries(self, value: Any, split: bool) -> list[str]:
+        if isinstance(value, str):
+            parts = value.split("|") if split else [value]
+            return [part.strip() for part in parts if part.strip()]
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            return [part.strip() for part in value if part.strip()]
+        self.problems.append(
+            f"images {quoted(value)} are no texts (a path, or a list of paths; quote numbers)"
+        )
+        return []
+
+
+def variable_text(value: Any) -> str:
+    """A variable as templates and the ledger see it; what is no text, as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def open_jsonl(lines: Iterator[str], rows: RowReader) -> Iterator[Edit | Problem]:
+    """The rows, lazily. Raises `ManifestError` from ``lines``."""
+    decode = msgspec.json.Decoder(dict[str, Any]).decode
+    for line, text in enumerate(lines, start=1):
+        if not text or text.isspace():
+            continue
+        try:
+            row = decode(text)
+        except (msgspec.DecodeError, RecursionError) as error:
+            yield rows.problem(line, f"{error} (a line holds one JSON object)")
+            continue
+        cells = Cells(rows, row)
+        yield rows.edit(
+            line,
+            name=cells.text("id"),
+            entries=cells.entries,
+            prompt=cells.text("prompt"),
+            variant=cells.one.get("variant", ""),
+            parameters=cells.parameters,
+            variables=cells.variables,
+            problems=cells.problems,
+        )

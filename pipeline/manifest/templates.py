@@ -1,0 +1,207 @@
+"""Prompts and output names as Jinja2 templates, sandboxed and bounded.
+
+A manifest may come from somebody else, so a template can only put texts together: variables,
+conditions, loops, text filters and a few text methods. What it computes is bounded by a number of
+loop steps and by the length of the result, whatever it says.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pipeline.manifest.names import sanitised
+from pipeline.manifest.problems import RowError, did_you_mean, listed, quoted
+
+if TYPE_CHECKING:
+    import jinja2
+
+MAX_LENGTH = 32_000
+"""Characters of a rendered text, and of a template."""
+
+MAX_STEPS = 1_000
+"""Loop steps of one rendering."""
+
+_REMEMBERED = 256
+
+_METHODS = (
+    *("upper", "lower", "title", "capitalize", "strip", "lstrip", "rstrip", "split"),
+    *("startswith", "endswith", "removeprefix", "removesuffix", "isdigit", "items", "get"),
+)
+_FILTERS = (
+    *("abs", "capitalize", "count", "d", "default", "first", "float", "int", "last", "length"),
+    *("list", "lower", "reverse", "round", "sort", "string", "title", "trim", "truncate"),
+    *("unique", "upper", "wordcount"),
+)
+_REFUSED_NODES = (
+    *("Assign", "AssignBlock", "Macro", "CallBlock", "FilterBlock", "Block", "Extends"),
+    *("Include", "Import", "FromImport", "ScopedEvalContextModifier", "Mul", "Pow", "Mod"),
+)
+_UNDEFINED = re.compile(r"'([^']+)' is undefined").fullmatch
+
+
+def is_template(text: str) -> bool:
+    """Whether Jinja2 has anything to do; other texts are used as they are."""
+    return "{" in text and ("{{" in text or "{%" in text or "{#" in text)
+
+
+class Templates:
+    """Compiles and renders; the most recent templates are kept compiled."""
+
+    def __init__(self) -> None:
+        self._compiled: OrderedDict[str, jinja2.Template] = OrderedDict()
+        self._environment: jinja2.Environment | None = None
+        self._steps = _Steps()
+
+    def render(self, text: str, values: Mapping[str, Any]) -> str:
+        """The text with its variables replaced. Raises `RowError`."""
+        from jinja2 import TemplateError, UndefinedError
+
+        template = self._template(text)
+        self._steps.left = MAX_STEPS
+        pieces: list[str] = []
+        length = 0
+        try:
+            for piece in template.generate(values):
+                pieces.append(piece)
+                length += len(piece)
+                if length > MAX_LENGTH:
+                    raise RowError(
+                        f"the rendered template is longer than {MAX_LENGTH:,} characters (shorten"
+                        " it)"
+                    )
+        except UndefinedError as error:
+            raise RowError(_undefined(error.message or "", values)) from None
+        except RowError:
+            raise
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise RowError(
+                f"the template {quoted(text)} cannot be rendered: {error} (correct it)"
+            ) from None
+        return "".join(pieces)
+
+    def check(self, text: str) -> None:
+        """Compiles. Raises `RowError` when that fails."""
+        if is_template(text):
+            self._template(text)
+
+    def _template(self, text: str) -> "jinja2.Template":
+        if template := self._compiled.get(text):
+            return template
+        from jinja2 import TemplateError
+
+        if self._environment is None:
+            self._environment = _environment(self._steps)
+        if len(text) > MAX_LENGTH:
+            raise RowError(f"the template has more than {MAX_LENGTH:,} characters (shorten it)")
+        try:
+            template = self._environment.from_string(text)
+        except (TemplateError, SyntaxError, RecursionError, MemoryError) as error:
+            why = str(error) or "it nests too deeply"
+            raise RowError(
+                f"the template {quoted(text)} cannot be read: {why} (correct it; braces that are"
+                " no template stand between {% raw %} and {% endraw %})"
+            ) from None
+        self._compiled[text] = template
+        if len(self._compiled) > _REMEMBERED:
+            self._compiled.popitem(last=False)
+        return template
+
+
+class _Steps:
+    """What is left of one rendering's loop steps."""
+
+    left = MAX_STEPS
+
+    def counted(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            self.left -= 1
+            if self.left < 0:
+                raise RowError(f"the template loops more than {MAX_STEPS:,} times (shorten it)")
+            yield item
+
+
+def _environment(steps: _Steps) -> "jinja2.Environment":
+    from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
+    from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
+
+    refused = tuple(getattr(nodes, name) for name in _REFUSED_NODES)
+
+    def check(node: nodes.Node) -> None:
+        if isinstance(node, refused):
+            kind = type(node).__name__.lower()
+            raise TemplateSyntaxError(f"{kind!r} is not part of these templates", node.lineno)
+        if isinstance(node, nodes.Call):
+            called = node.node
+            if not (
+                (isinstance(called, nodes.Getattr) and called.attr in _METHODS)
+                or (isinstance(called, nodes.Name) and called.name == "range")
+            ):
+                raise TemplateSyntaxError(
+                    "only range and text methods can be called: " + listed(sorted(_METHODS)),
+                    node.lineno,
+                )
+        if isinstance(node, nodes.For):
+            node.iter = nodes.Filter(node.iter, "_counted", [], [], None, None, lineno=node.lineno)
+        for child in node.iter_child_nodes():
+            check(child)
+
+    class Environment(ImmutableSandboxedEnvironment):
+        def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+            tree = super()._parse(source, name, filename)
+            check(tree)
+            return tree
+
+    environment = Environment(undefined=StrictUndefined, autoescape=False, cache_size=0)
+    environment.globals = {"range": safe_range}
+    environment.filters = {
+        **{name: environment.filters[name] for name in _FILTERS},
+        "replace": _replaced,
+        "join": _joined,
+        "slug": lambda text: sanitised(str(text)).strip(),
+        "_counted": steps.counted,
+    }
+    return environment
+
+
+def _replaced(text: object, old: str, new: str) -> str:
+    """Jinja's ``replace``, bounded."""
+    before = str(text)
+    grown = len(before) + before.count(str(old)) * (len(str(new)) - len(str(old)))
+    if grown > MAX_LENGTH:
+        raise RowError(f"a replacement makes more than {MAX_LENGTH:,} characters (shorten it)")
+    return before.replace(str(old), str(new))
+
+
+def _joined(items: Iterable[Any], between: str = "") -> str:
+    """Jinja's ``join``, bounded."""
+    pieces: list[str] = []
+    length = 0
+    for item in items:
+        pieces.append(str(item))
+        length += len(pieces[-1]) + len(between)
+        if length > MAX_LENGTH:
+            raise RowError(f"a join makes more than {MAX_LENGTH:,} characters (shorten it)")
+    return str(between).join(pieces)
+
+
+def _undefined(message: str, values: Mapping[str, Any]) -> str:
+    found = _UNDEFINED(message)
+    if found is None:
+        return f"the template fails: {message} (correct it)"
+    name = found.group(1)
+    return (
+        f"the template's {name!r} is not defined{did_you_mean(name, values)}; there are"
+        f" {listed(sorted(values))}"
+    )
+
+
+@lru_cache(maxsize=4096)
+def variable_names(written: str) -> tuple[str, ...]:
+    """How templates call a column: ``Product Name`` is ``product_name``."""
+    from pipeline.manifest.columns import template_name
+
+    name = template_name(written)
+    names = dict.fromkeys([name, written])
+    return tuple(name for name in names if name.isidentifier() and name not in ("row", "id"))
