@@ -1,10 +1,17 @@
 """Where pictures are kept: the `OutputStore` protocol, and how to open one."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from pipeline.models import Draft, PictureFacts, StoredImage
+
+STORES = {
+    "local": "pipeline.stores.local:open_local",
+    "fsspec": "pipeline.stores.remote:open_fsspec",
+}
+"""Each kind's `open_…` function, imported when it is used."""
 
 
 class OutputStore(Protocol):
@@ -37,3 +44,13 @@ class OutputStore(Protocol):
     async def close(self) -> None:
         """Ends its threads. Drafts that were not put are gone."""
         ...
+
+
+def open_store(directory: Path, url: str | None = None) -> OutputStore:
+    """Opens the folder, or, where a URL such as ``s3://bucket/folder`` is given, what it names.
+
+    The lock of ``directory`` must be held. Raises `StoreError`, `JobError`.
+    """
+    module, _, function = STORES["fsspec" if url else "local"].partition(":")
+    open_kind = getattr(importlib.import_module(module), function)
+    return cast(OutputStore, open_kind(directory, url))

@@ -1,0 +1,167 @@
+"""Drafts as files, and what both stores do with a finished one."""
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from pipeline.errors import StoreError
+from pipeline.models import PictureFacts, StoredImage
+
+HELD = 128 * 1024
+"""Bytes that a draft gathers before it becomes a file, and before each further write: what arrives
+in network-sized pieces would cost several times as much. Small pictures cost the event loop
+nothing. Holding whole pictures was tried: the fresh memory that takes costs more than it saves.
+"""
+
+_READ = 4 << 20
+_MOST_PIECES = 500  # of one writev; systems allow 1024
+
+_FLAGS = (
+    os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+)
+_WAYS_OUT = {
+    errno.ENOSPC: "free some space, or move outputs.directory",
+    errno.EDQUOT: "the quota is used up: free some space, or move outputs.directory",
+    errno.EROFS: "the file system is read-only: move outputs.directory",
+    errno.EACCES: "check who may write there",
+    errno.EPERM: "check who may write there",
+    errno.ENAMETOOLONG: "shorten outputs.image or the ids",
+    errno.EMFILE: "raise the limit of open files (ulimit -n), or lower limits.concurrency",
+}
+
+
+class FileDraft:
+    """A draft in memory while it is small, then in a file of its own."""
+
+    __slots__ = ("_descriptor", "_done", "_held", "_pieces", "path", "size")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._descriptor = -1
+        self._done = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._pieces.append(bytes(data))
+        self._held += len(data)
+        self.size += len(data)
+        if self._held > HELD:
+            self._spill()
+
+    def discard(self) -> None:
+        if self._done:
+            return
+        opened = self._descriptor >= 0
+        self.close()
+        if opened:
+            with store_errors(f"cannot remove {self.path}"):
+                self.path.unlink(missing_ok=True)
+
+    def finish(self) -> str:
+        """Writes what is in memory to the file; returns the sha256 of all, in hexadecimal."""
+        if self._done:
+            raise StoreError(f"{self.path}: this draft was put or discarded already")
+        digest = hashlib.sha256()
+        in_memory = self._descriptor < 0
+        if in_memory:
+            for piece in self._pieces:
+                digest.update(piece)
+        self._spill()
+        if not in_memory:
+            with store_errors(f"cannot read {self.path}"):
+                os.lseek(self._descriptor, 0, os.SEEK_SET)
+                while piece := os.read(self._descriptor, _READ):
+                    digest.update(piece)
+        return digest.hexdigest()
+
+    def sync(self) -> None:
+        """Flushes the file to the disk."""
+        with store_errors(f"cannot flush {self.path}"):
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Nothing more will be written; the file, if there is one, stays."""
+        self._done = True
+        self._pieces.clear()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _spill(self) -> None:
+        """Moves what is in memory to the file."""
+        if self._descriptor < 0:
+            with store_errors(f"cannot create {self.path}"):
+                self._descriptor = os.open(self.path, _FLAGS, 0o666)
+        with store_errors(f"cannot write {self.path}"):
+            if hasattr(os, "writev") and 1 < len(self._pieces) <= _MOST_PIECES:
+                written = os.writev(self._descriptor, self._pieces)
+                if written < sum(map(len, self._pieces)):
+                    self._write(memoryview(b"".join(self._pieces))[written:])
+            elif self._pieces:
+                self._write(memoryview(b"".join(self._pieces)))
+        self._pieces.clear()
+        self._held = 0
+
+    def _write(self, data: memoryview) -> None:
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+class store_errors:  # noqa: N801 - reads as a statement: with store_errors(...)
+    """Turns `OSError` into `StoreError` with what to do. A class: it is on the hot path."""
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError):
+            way_out = _WAYS_OUT.get(error.errno or 0)
+            hint = f" ({way_out})" if way_out else ""
+            raise StoreError(f"{self._what}: {error.strerror or error}{hint}") from error
+
+
+def stored_image(
+    draft: FileDraft, name: str, inspect: Callable[[Path], PictureFacts]
+) -> StoredImage:
+    """Finishes a draft, inspects it, and says as what it is to be stored. In a thread."""
+    sha256 = draft.finish()
+    facts = inspect(draft.path)
+    return StoredImage(
+        path=f"images/{name}{facts.extension}",
+        sha256=sha256,
+        size=draft.size,
+        width=facts.width,
+        height=facts.height,
+        format=facts.format,
+    )
+
+
+def checked(path: str) -> str:
+    """A path below the store, as given. Raises `StoreError` for one that leads out of it.
+
+    The rules are those of all systems together: what is stored on one is read on another.
+    """
+    parts = PurePosixPath(path).parts
+    if (
+        not parts
+        or path.startswith("/")
+        or ".." in parts
+        or "\\" in path
+        or re.match(r"[A-Za-z]:", path)
+        or re.search(r"[\x00-\x1f\x7f]", path)
+    ):
+        raise StoreError(
+            f"{path!r} would not be stored below the outputs folder"
+            " (use plain relative names with forward slashes in outputs.image)"
+        )
+    return path

@@ -1,0 +1,147 @@
+"""Pictures in a folder of this machine."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.batching import Batcher
+from pipeline.errors import PipelineError, StoreError
+from pipeline.models import Draft, PictureFacts, StoredImage
+from pipeline.stores.drafts import FileDraft, checked, store_errors, stored_image
+
+THREADS = 8
+"""Each waits for the disk on behalf of a batch: several flushes at once share its work."""
+
+_SYNC_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class _Put(NamedTuple):
+    draft: FileDraft
+    name: str
+    inspect: Callable[[Path], PictureFacts]
+
+
+def open_local(directory: Path, url: str | None) -> "LocalStore":
+    """For the table of stores; ``url`` is not used. Raises `StoreError`."""
+    return LocalStore(directory)
+
+
+class LocalStore:
+    """Keeps pictures in ``directory/images``. Implements `OutputStore`.
+
+    A picture is written beside its place, flushed to the disk, renamed, and its folder flushed:
+    after a power cut it is there whole or not at all, and it is there once `put` has returned.
+
+    Whoever opens it must hold the lock of the outputs folder: drafts that are lying there belong
+    to a process that died, and are removed.
+    """
+
+    def __init__(self, directory: Path, *, threads: int = THREADS) -> None:
+        self._directory = directory
+        self._drafts = directory / ".drafts"
+        self._numbers = count(1)
+        self._prefix = secrets.token_hex(4)
+        self._known: set[str] = set()  # folders that are there, and durably so
+        self._making = threading.Lock()
+        with store_errors(f"cannot use {directory}"):
+            shutil.rmtree(self._drafts, ignore_errors=True)
+            self._drafts.mkdir(parents=True, exist_ok=True)
+        self._batches: Batcher[_Put, StoredImage] = Batcher(
+            self._put_all, name="store", threads=threads, largest=64
+        )
+
+    def draft(self) -> FileDraft:
+        # One string operation: pathlib's joining is dearer than the rest of this.
+        return FileDraft(Path(f"{self._drafts}/{self._prefix}-{next(self._numbers)}"))
+
+    async def put(
+        self, draft: Draft, name: str, *, inspect: Callable[[Path], PictureFacts]
+    ) -> StoredImage:
+        if not isinstance(draft, FileDraft):
+            raise TypeError(f"not a draft of this store: {draft!r}")
+        try:
+            checked(name)
+        except StoreError:
+            draft.discard()
+            raise
+        return await self._batches.submit(_Put(draft, name, inspect))
+
+    async def remove(self, path: str) -> None:
+        target = self._directory / checked(path)
+        with store_errors(f"cannot remove {target}"):
+            await asyncio.to_thread(target.unlink, missing_ok=True)
+
+    async def keep_unparsed(self, attempt_id: str, body: bytes) -> None:
+        target = self._directory / "unparsed" / f"{checked(attempt_id)}.txt"
+        with store_errors(f"cannot write {target}"):
+            await asyncio.to_thread(_write, target, body)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._batches.close)
+        await asyncio.to_thread(shutil.rmtree, self._drafts, ignore_errors=True)
+
+    def _put_all(self, puts: Sequence[_Put]) -> list[StoredImage | BaseException]:
+        """One batch, in a thread: every file is flushed, then every folder once."""
+        outcomes: list[StoredImage | BaseException] = []
+        folders: set[str] = set()
+        for put in puts:
+            try:
+                outcomes.append(self._put_one(put, folders))
+            except Exception as error:  # goes to the one who waits for this picture
+                with contextlib.suppress(PipelineError, OSError):
+                    put.draft.discard()
+                    put.draft.path.unlink(missing_ok=True)
+                outcomes.append(error)
+        try:
+            for folder in folders:
+                _sync_folder(folder)
+        except StoreError as error:
+            return [error if isinstance(one, StoredImage) else one for one in outcomes]
+        return outcomes
+
+    def _put_one(self, put: _Put, folders: set[str]) -> StoredImage:
+        stored = stored_image(put.draft, put.name, put.inspect)
+        target = f"{self._directory}/{stored.path}"
+        folder = target.rpartition("/")[0]
+        with store_errors(f"cannot store {target}"):
+            put.draft.sync()
+            put.draft.close()
+            self._make(folder)
+            put.draft.path.replace(target)
+        folders.add(folder)
+        return stored
+
+    def _make(self, folder: str) -> None:
+        """Creates a folder and flushes every new name on the way down to it."""
+        if folder in self._known:
+            return
+        with self._making:  # nobody may see a folder that another thread has not flushed yet
+            path = Path(folder)
+            missing = [one for one in (path, *path.parents) if not one.is_dir()]
+            path.mkdir(parents=True, exist_ok=True)
+            for new in reversed(missing):
+                _sync_folder(str(new.parent))
+            self._known.add(folder)
+
+
+def _sync_folder(folder: str) -> None:
+    if os.name == "nt":  # NTFS journals renames; there is no call for it
+        return
+    with store_errors(f"cannot flush {folder}"):
+        descriptor = os.open(folder, _SYNC_FLAGS)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _write(target: Path, body: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(body)

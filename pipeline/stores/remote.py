@@ -1,0 +1,150 @@
+"""Pictures on any file system that fsspec speaks: S3, Google Cloud Storage, SFTP, …"""
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.batching import Batcher
+from pipeline.errors import JobError, PipelineError, StoreError
+from pipeline.models import Draft, PictureFacts, StoredImage
+from pipeline.stores.drafts import FileDraft, checked, stored_image
+
+THREADS = 8
+"""Uploads at once: each waits for the network."""
+
+_WRITES_IN_PLACE = frozenset({"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs", "arrow_hdfs"})
+"""Protocols that show a half-written file under its name, and that can rename. Object stores show
+an object once it is complete, and would copy it to rename it."""
+
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+
+
+class _Put(NamedTuple):
+    draft: FileDraft
+    name: str
+    inspect: Callable[[Path], PictureFacts]
+
+
+def open_fsspec(directory: Path, url: str | None) -> "FsspecStore":
+    """For the table of stores; ``directory`` is not used. Raises `JobError`, `StoreError`."""
+    return FsspecStore(url or "")
+
+
+class FsspecStore:
+    """Keeps pictures below ``url``. Implements `OutputStore`.
+
+    Drafts are local temporary files. A picture is uploaded whole, under a temporary name where a
+    reader could see half of it, and its size is compared. As durable as the storage says it is.
+    """
+
+    def __init__(self, url: str, *, threads: int = THREADS) -> None:
+        self._files, self._root = _open(url)
+        self._url = url
+        protocol = self._files.protocol
+        protocols = {protocol} if isinstance(protocol, str) else set(protocol)
+        self._in_place = bool(protocols & _WRITES_IN_PLACE)
+        self._temporary = tempfile.TemporaryDirectory(prefix="pipeline-drafts-")
+        self._numbers = count(1)
+        # One at a time: nothing is shared between uploads, and another thread may be free.
+        self._uploads: Batcher[_Put, StoredImage] = Batcher(
+            self._put_all, name="upload", threads=threads, largest=1
+        )
+
+    def draft(self) -> FileDraft:
+        return FileDraft(Path(self._temporary.name, str(next(self._numbers))))
+
+    async def put(
+        self, draft: Draft, name: str, *, inspect: Callable[[Path], PictureFacts]
+    ) -> StoredImage:
+        if not isinstance(draft, FileDraft):
+            raise TypeError(f"not a draft of this store: {draft!r}")
+        try:
+            checked(name)
+        except StoreError:
+            draft.discard()
+            raise
+        return await self._uploads.submit(_Put(draft, name, inspect))
+
+    async def remove(self, path: str) -> None:
+        key = self._key(checked(path))
+        await asyncio.to_thread(self._remote, f"cannot remove {path}", self._remove, key)
+
+    async def keep_unparsed(self, attempt_id: str, body: bytes) -> None:
+        key = self._key(f"unparsed/{checked(attempt_id)}.txt")
+        await asyncio.to_thread(self._remote, f"cannot write {key}", self._write, key, body)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._uploads.close)
+        await asyncio.to_thread(self._temporary.cleanup)
+
+    def _key(self, path: str) -> str:
+        return f"{self._root}/{path}"
+
+    def _put_all(self, puts: Sequence[_Put]) -> list[StoredImage | BaseException]:
+        return [self._put_one(put) for put in puts]
+
+    def _put_one(self, put: _Put) -> StoredImage:
+        try:
+            stored = stored_image(put.draft, put.name, put.inspect)
+            self._remote(f"cannot store {stored.path}", self._upload, put.draft, stored)
+            return stored
+        finally:
+            put.draft.discard()
+
+    def _upload(self, draft: FileDraft, stored: StoredImage) -> None:
+        key = self._key(stored.path)
+        folder, _, name = key.rpartition("/")
+        self._files.makedirs(folder, exist_ok=True)
+        target = f"{folder}/.{name}.part" if self._in_place else key
+        self._files.put_file(str(draft.path), target)
+        size = self._files.info(target)["size"]
+        if size != stored.size:
+            raise StoreError(
+                f"{self._url}: {stored.path} arrived with {size} bytes instead of {stored.size}"
+                " (run again; if it persists, check the storage)"
+            )
+        if target != key:
+            self._files.mv(target, key)
+
+    def _remove(self, key: str) -> None:
+        try:
+            self._files.rm_file(key)
+        except FileNotFoundError:
+            return
+
+    def _write(self, key: str, body: bytes) -> None:
+        self._files.makedirs(key.rpartition("/")[0], exist_ok=True)
+        self._files.pipe_file(key, body)
+
+    def _remote(self, what: str, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            call(*arguments)
+        except PipelineError:
+            raise
+        except Exception as error:  # each file system has its own kinds
+            raise StoreError(
+                f"{self._url}: {what}: {str(error) or type(error).__name__}"
+                " (check the credentials, the permission to write, and the connection)"
+            ) from error
+
+
+def _open(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    scheme = url.partition("://")[0]
+    try:
+        files, root = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        extra = _EXTRAS.get(scheme)
+        way_out = f"pip install 'image-edit-pipeline[{extra}]'" if extra else str(error)
+        raise JobError(
+            f"outputs: {url}: support for {scheme} is not installed ({way_out})"
+        ) from error
+    except ValueError as error:
+        raise JobError(f"outputs: {url}: {error} (such as s3://bucket/folder)") from error
+    except OSError as error:
+        raise StoreError(f"{url}: cannot be opened: {error}") from error
+    return files, str(root).rstrip("/")
