@@ -182,7 +182,9 @@ class AimlApiEndpoint:
             said.read(answer.document)
             return await self._response(answer, said, new_draft)
         except (BadResponseError, NoImageError, ConnectionFailed, ContentRefusedError) as error:
-            raise self._with_what_was_said(error, said, stream) from error.__cause__
+            if said.success:
+                self._add_what_was_said(error, said, stream)
+            raise
 
     async def _response(
         self, answer: Answer, said: "_Said", new_draft: Callable[[], Draft]
@@ -246,17 +248,12 @@ class AimlApiEndpoint:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from errors
 
-    def _with_what_was_said(
-        self, error: EditError, said: "_Said", stream: AnswerStream
-    ) -> EditError:
+    def _add_what_was_said(self, error: EditError, said: "_Said", stream: AnswerStream) -> None:
         """Completes an error that came after a success status."""
-        if not said.success:
-            return error
         error.http_status = said.status
         error.inference_id = said.inference_id
-        error.cost_usd = said.cost_usd
+        error.cost_usd, error.cost_source = said.cost_usd, said.cost_source
         error.body = stream.skeleton[:BODY_LENGTH].replace(self._key.encode(), b"[key]")
-        return error
 
     def _open(self) -> aiohttp.ClientSession:
         """The session, made on first use: it belongs to the loop that runs then."""

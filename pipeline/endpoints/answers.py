@@ -28,7 +28,7 @@ def find_images(document: Any) -> list[str]:
     ``b64_json``, ``image_base64`` and ``url`` counts.
     """
     if not isinstance(document, dict):
-        return _texts(document)
+        return _texts(document) if isinstance(document, list) else []
     output = document.get("output")
     choices = output.get("choices") if isinstance(output, dict) else output
     for items in (document.get("images"), document.get("data"), choices):

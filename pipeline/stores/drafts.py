@@ -16,7 +16,6 @@ in network-sized pieces would cost several times as much. Small pictures cost th
 nothing. Holding whole pictures was tried: the fresh memory that takes costs more than it saves.
 """
 
-_READ = 4 << 20
 _MOST_PIECES = 500  # of one writev; systems allow 1024
 
 _FLAGS = (
@@ -73,10 +72,14 @@ class FileDraft:
                 digest.update(piece)
         self._spill()
         if not in_memory:
-            with store_errors(f"cannot read {self.path}"):
-                os.lseek(self._descriptor, 0, os.SEEK_SET)
-                while piece := os.read(self._descriptor, _READ):
-                    digest.update(piece)
+            # In pieces of 256 KB: a buffer for the whole picture would be fresh memory each time,
+            # and touching that costs more than reading.
+            with (
+                store_errors(f"cannot read {self.path}"),
+                open(self._descriptor, "rb", buffering=0, closefd=False) as file,
+            ):
+                file.seek(0)
+                digest = hashlib.file_digest(file, "sha256")
         return digest.hexdigest()
 
     def sync(self) -> None:

@@ -1,10 +1,7 @@
-"""The adapter against a scripted server: what it sends, and what it makes of any answer."""
+"""The adapter: what it sends, what it makes of a good answer, and how it is opened."""
 
 import asyncio
-import base64
-import gzip
 import json
-import zlib
 from typing import Any
 
 import pytest
@@ -13,70 +10,24 @@ from pipeline import __version__
 from pipeline.endpoints import open_endpoint
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import (
-    BadResponseError,
-    ConnectionFailed,
-    ContentRefusedError,
     JobError,
-    NoImageError,
-    PipelineError,
-    RateLimitError,
-    RequestRejectedError,
-    ServerError,
-    StoreError,
     TransientError,
 )
-from tests.endpoints.asking import KEY, MODEL, POST, a_request, an_endpoint
-from tests.endpoints.memory_drafts import MemoryDraft, MemoryDrafts
-from tests.endpoints.pictures import picture
-from tests.endpoints.scripted_server import Act, Reply, chunked, http, scripted_server
-
-SMALL, LARGE = picture(), picture(size=(120, 80))
-
-
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-async def edited(*replies: Reply, **settings: Any) -> tuple[Any, MemoryDrafts]:
-    drafts = MemoryDrafts()
-    async with scripted_server(*replies) as server, an_endpoint(server.url, **settings) as endpoint:
-        return await endpoint.edit(a_request(), draft=drafts), drafts
-
-
-async def failed(*replies: Reply, **settings: Any) -> Any:
-    """The error; no draft may be left over after one."""
-    drafts = MemoryDrafts()
-    async with scripted_server(*replies) as server, an_endpoint(server.url, **settings) as endpoint:
-        with pytest.raises(PipelineError) as caught:
-            await endpoint.edit(a_request(), draft=drafts)
-    assert drafts.open == []
-    assert KEY not in str(caught.value)
-    return caught.value
-
-
-def data(draft: Any) -> bytes:
-    return bytes(draft.data)
-
-
-SHAPES: dict[str, Any] = {
-    "choices": lambda one, two: {
-        "status": "succeeded",
-        "prompt": ["a hat"],
-        "output": {"choices": [{"image_base64": b64(one)}, {"image_base64": b64(two)}]},
-    },
-    "images": lambda one, two: {
-        "images": [{"url": f"data:image/png;base64,{b64(pic)}"} for pic in (one, two)],
-        "description": "",
-    },
-    "data": lambda one, two: {
-        "data": [{"url": None, "b64_json": b64(pic)} for pic in (one, two)],
-        "meta": {"usage": {"credits_used": 168000, "usd_spent": 0.084}},
-    },
-    "both": lambda one, two: {
-        "images": [{"url": f"data:image/webp;base64,{b64(pic)}"} for pic in (one, two)],
-        "data": [{"url": None, "b64_json": b64(pic)} for pic in (one, two)],
-    },
-}
+from tests.endpoints.asking import (
+    KEY,
+    LARGE,
+    MODEL,
+    POST,
+    SHAPES,
+    SMALL,
+    a_request,
+    an_endpoint,
+    data,
+    edited,
+    failed,
+)
+from tests.endpoints.memory_drafts import MemoryDrafts
+from tests.endpoints.scripted_server import Act, chunked, http, scripted_server
 
 
 @pytest.mark.parametrize("status", [200, 201, 203])
@@ -166,297 +117,6 @@ async def test_the_inference_id_and_the_description_come_along() -> None:
     document = SHAPES["images"](SMALL, SMALL) | {"description": "Two\x1b[1m hats"}
     response, _ = await edited(http(document, headers={"x-inference-id": "inf-1"}))
     assert (response.inference_id, response.text) == ("inf-1", "Two hats")
-
-
-# --- answers that cannot be used -------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"output": {"choices": []}},
-        {"images": [], "description": ""},
-        {"data": None},
-        {"data": [{"url": None, "b64_json": None}]},
-        {},
-        [],
-        None,
-    ],
-)
-async def test_a_success_without_a_picture_is_no_image(document: Any) -> None:
-    headers = {"x-inference-id": "inf-9", "x-aimlapi-usd-spent": "0"}
-    error = await failed(http(document, headers=headers))
-    assert type(error) is NoImageError
-    assert (error.http_status, error.inference_id, error.cost_usd) == (200, "inf-9", 0.0)
-    assert error.body == json.dumps(document).encode()
-    assert not error.sent
-
-
-async def test_words_instead_of_a_picture_are_told() -> None:
-    error = await failed(http({"images": [], "description": "I need a clearer picture."}))
-    assert type(error) is NoImageError
-    assert "I need a clearer picture." in str(error)
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"images": [], "description": "Blocked by our safety system."},
-        {"data": [], "description": "I'm sorry, but I can't help with that."},
-        {"output": {"choices": [{"text": "", "finish_reason": "PROHIBITED_CONTENT"}]}},
-    ],
-)
-async def test_a_refusal_in_a_success_is_a_refusal(document: Any) -> None:
-    error = await failed(http(document))
-    assert type(error) is ContentRefusedError
-    assert error.http_status == 200
-    assert error.body
-
-
-@pytest.mark.parametrize("length", [100, 9000])
-async def test_broken_base64_is_a_bad_response(length: int) -> None:
-    document = {"data": [{"b64_json": b64(b"x" * length) + "!"}]}
-    error = await failed(http(document, headers={"x-aimlapi-usd-spent": "0.042"}))
-    assert type(error) is BadResponseError
-    assert error.cost_usd == 0.042
-    assert "invalid base64" in str(error)
-
-
-async def test_broken_base64_that_nobody_asked_for_does_not_matter() -> None:
-    document = {"signature": b64(LARGE) + "!", "data": [{"b64_json": b64(SMALL)}]}
-    response, drafts = await edited(http(document))
-    assert [data(draft) for draft in response.images] == [SMALL]
-    assert len(drafts.open) == 1
-
-
-@pytest.mark.parametrize("body", [b"<html>gateway</html>", b"OK", SMALL])
-async def test_what_is_no_json_is_a_bad_response_with_its_body(body: bytes) -> None:
-    error = await failed(http(body))
-    assert type(error) is BadResponseError
-    assert not error.sent
-    assert error.body[:10] == body[:10]
-
-
-async def test_the_kept_body_holds_no_picture_and_no_key_and_is_cut() -> None:
-    text = f"key {KEY} " + "long text, with commas. " * 20_000
-    error = await failed(http({"x": b64(LARGE), "data": [], "note": text}))
-    assert len(error.body) <= 64 * 1024
-    assert KEY.encode() not in error.body
-    assert b64(LARGE)[:100].encode() not in error.body
-    assert b"<picture 1" in error.body
-
-
-@pytest.mark.parametrize("lost", [1, 500, 20_000])
-async def test_a_truncated_answer_may_have_been_charged(lost: int) -> None:
-    raw = http(SHAPES["data"](LARGE, SMALL), headers={"x-aimlapi-usd-spent": "0.084"})
-    error = await failed([raw[:-lost], Act.CLOSE])
-    assert type(error) is ConnectionFailed
-    assert error.sent
-    assert (error.http_status, error.cost_usd) == (200, 0.084)
-
-
-async def test_a_chunked_answer_without_its_end_may_have_been_charged() -> None:
-    error = await failed([chunked(b'{"data": ["', end=False), Act.CLOSE])
-    assert error.sent
-    error = await failed(chunked(b'{"data": ["'))
-    assert type(error) is BadResponseError
-    assert error.sent
-
-
-async def test_garbage_between_chunks_may_have_been_charged() -> None:
-    error = await failed([chunked(b'{"data": ', end=False), b"zz\r\nnonsense\r\n", Act.CLOSE])
-    assert type(error) is ConnectionFailed
-    assert error.sent
-
-
-@pytest.mark.parametrize("reply", [[b"", Act.CLOSE], [b"HTTP/1.1 2", Act.CLOSE], [b"x\r\n\r\n"]])
-async def test_no_answer_to_a_whole_request_may_have_been_charged(reply: Reply) -> None:
-    error = await failed(reply)
-    assert type(error) is ConnectionFailed
-    assert error.sent
-    assert "may have been charged" in str(error)
-
-
-async def test_a_reset_after_the_request_may_have_been_charged() -> None:
-    error = await failed([b"", Act.RESET])
-    assert type(error) is ConnectionFailed
-    assert error.sent
-
-
-async def test_a_request_on_a_kept_connection_is_never_sent_twice() -> None:
-    good = http(SHAPES["data"](SMALL, SMALL))
-    async with (
-        scripted_server(good, [b"", Act.CLOSE], good) as server,
-        an_endpoint(server.url) as endpoint,
-    ):
-        await endpoint.edit(a_request(), draft=MemoryDrafts())
-        with pytest.raises(ConnectionFailed) as caught:
-            await endpoint.edit(a_request(), draft=MemoryDrafts())
-        assert caught.value.sent
-        assert (len(server.seen), server.connections) == (2, 1)
-
-
-async def test_a_refused_connection_was_not_charged() -> None:
-    async with scripted_server() as server:
-        url = server.url
-    async with an_endpoint(url) as endpoint:
-        with pytest.raises(ConnectionFailed, match="not charged") as caught:
-            await endpoint.edit(a_request(), draft=MemoryDrafts())
-    assert not caught.value.sent
-
-
-async def test_a_name_that_does_not_resolve_was_not_charged() -> None:
-    async with an_endpoint("http://nowhere.invalid") as endpoint:
-        with pytest.raises(ConnectionFailed) as caught:
-            await endpoint.edit(a_request(), draft=MemoryDrafts())
-    assert not caught.value.sent
-
-
-async def test_no_tls_where_tls_was_expected_was_not_charged() -> None:
-    async def speak_plainly(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
-
-    async with await asyncio.start_server(speak_plainly, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with an_endpoint(f"https://127.0.0.1:{port}") as endpoint:
-            with pytest.raises(ConnectionFailed) as caught:
-                await endpoint.edit(a_request(), draft=MemoryDrafts())
-    assert not caught.value.sent
-
-
-async def test_a_handshake_that_takes_too_long_was_not_charged() -> None:
-    async with (
-        scripted_server(http({})) as server,
-        an_endpoint(server.url.replace("http:", "https:"), connect_timeout_s=0.05) as endpoint,
-    ):
-        with pytest.raises(ConnectionFailed, match="Connection timeout") as caught:
-            await endpoint.edit(a_request(), draft=MemoryDrafts())
-    assert not caught.value.sent
-    assert "not charged" in str(caught.value)
-
-
-@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{"])
-async def test_a_server_that_stalls_is_left_after_the_timeout(start: bytes) -> None:
-    error = await failed([start, Act.HANG], timeout_s=0.05)
-    assert type(error) is ConnectionFailed
-    assert error.sent
-    assert "within 0.05 s" in str(error)
-
-
-async def test_cancelling_leaves_no_draft_behind() -> None:
-    raw = http(SHAPES["data"](LARGE, SMALL))
-    drafts = MemoryDrafts()
-    begun = asyncio.Event()
-
-    def draft() -> MemoryDraft:
-        begun.set()
-        return drafts()
-
-    async with (
-        scripted_server([raw[:15_000], Act.HANG]) as server,
-        an_endpoint(server.url) as endpoint,
-    ):
-        task = asyncio.create_task(endpoint.edit(a_request(), draft=draft))
-        await begun.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert len(drafts.all) == 1
-    assert drafts.open == []
-
-
-async def test_a_full_disk_is_told_as_it_is_and_leaves_no_draft_behind() -> None:
-    class Full(MemoryDraft):
-        def write(self, data: bytes | bytearray | memoryview) -> None:
-            raise StoreError("disk full")
-
-    drafts: list[Full] = []
-
-    def draft() -> Full:
-        drafts.append(Full())
-        return drafts[-1]
-
-    async with (
-        scripted_server(http(SHAPES["data"](LARGE, SMALL))) as server,
-        an_endpoint(server.url) as endpoint,
-    ):
-        with pytest.raises(StoreError, match="disk full"):
-            await endpoint.edit(a_request(), draft=draft)
-    assert drafts[0].discarded
-
-
-# --- hostile answers -------------------------------------------------------------------------
-
-
-async def test_an_answer_over_the_cap_is_cut_off() -> None:
-    error = await failed(http(SHAPES["data"](LARGE, LARGE)), max_response_bytes=30_000)
-    assert type(error) is BadResponseError
-    assert "larger than 30000 bytes" in str(error)
-
-
-async def test_an_endless_answer_is_cut_off() -> None:
-    endless = [chunked(b'{"data": ["', end=False), *[b"1000\r\n" + b"A" * 4096 + b"\r\n"] * 40]
-    error = await failed([*endless, Act.HANG], max_response_bytes=100_000)
-    assert type(error) is BadResponseError
-
-
-def packed(encoding: str, body: bytes) -> bytes:
-    packing = gzip.compress(body) if "gzip" in encoding else zlib.compress(body)
-    return http(packing, headers={"Content-Encoding": encoding})
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate"])
-async def test_a_compressed_answer_is_read_though_nobody_asked_for_it(encoding: str) -> None:
-    raw = json.dumps(SHAPES["data"](LARGE, SMALL)).encode()
-    response, _ = await edited(packed(encoding, raw))
-    assert [data(draft) for draft in response.images] == [LARGE, SMALL]
-
-
-async def test_a_gzip_bomb_is_cut_off_at_the_cap() -> None:
-    bomb = b'{"data": ["' + b"A" * 80_000_000
-    error = await failed(packed("gzip", bomb))
-    assert type(error) is BadResponseError
-    assert "larger than" in str(error)
-
-
-async def test_damaged_or_unknown_compression_is_a_bad_response() -> None:
-    error = await failed(http(b"\x1f\x8bnonsense", headers={"Content-Encoding": "gzip"}))
-    assert type(error) is BadResponseError
-    error = await failed(http(b"x", headers={"Content-Encoding": "br"}))
-    assert "'br'" in str(error)
-    short = gzip.compress(json.dumps({"data": []}).encode())[:-9]
-    error = await failed(http(short, headers={"Content-Encoding": "gzip"}))
-    assert error.sent
-
-
-async def test_a_redirect_is_not_followed_and_the_key_stays_here() -> None:
-    async with scripted_server(http({"data": []})) as elsewhere:
-        moved = http(status=307, headers={"Location": f"{elsewhere.url}/other"})
-        error = await failed(moved)
-        assert elsewhere.seen == []
-    assert type(error) is ServerError
-    assert "endpoint.base_url" in str(error)
-
-
-async def test_an_error_status_is_mapped_with_its_body_cut() -> None:
-    error = await failed(http({"message": f"no {KEY}" + "x" * 200_000}, status=400))
-    assert type(error) is RequestRejectedError
-    assert len(error.body) <= 64 * 1024
-    assert KEY.encode() not in error.body
-    error = await failed(http(b"", status=429, headers={"Retry-After": "3"}))
-    assert type(error) is RateLimitError
-    assert error.retry_after == 3.0
-
-
-async def test_an_early_error_status_wins_over_a_half_sent_body() -> None:
-    error = await failed(
-        http({"message": "too large"}, status=413, headers={"Connection": "close"})
-    )
-    assert type(error) is RequestRejectedError
-
-
-# --- opening -----------------------------------------------------------------------------------
 
 
 def opened(base_url: str = "https://api.aimlapi.com", api_key: str = KEY) -> Any:

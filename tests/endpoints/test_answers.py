@@ -31,7 +31,7 @@ CASES: list[tuple[str, Any, list[str]]] = [
     ("a bare list", [{"url": "u"}], ["u"]),
     ("wrong types", {"images": 3, "data": [4, [5]], "output": ["x", None]}, ["x"]),
     ("nothing", {"status": "ok", "output": {"choices": []}}, []),
-    ("no object", "hello", ["hello"]),
+    ("no object", "hello", []),
     ("null", None, []),
 ]
 
