@@ -7,8 +7,9 @@ wakes everybody who waited.
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -33,8 +34,9 @@ class Batcher(Generic[T, R]):
     ) -> None:
         self._process = process
         self._largest = largest
-        self._items: deque[tuple[T, asyncio.Future[R] | None]] = deque()
-        self._wake = threading.Condition()
+        # Not `threading.Condition`: written in Python, it hands the interpreter's lock to and fro
+        # several times an item, and that costs more than the item. `None` ends a thread.
+        self._items: SimpleQueue[tuple[T, asyncio.Future[R] | None] | None] = SimpleQueue()
         self._closing = False
         self._failure: BaseException | None = None
         self._threads = [
@@ -56,34 +58,39 @@ class Batcher(Generic[T, R]):
 
     def close(self) -> None:
         """Processes what is queued, ends the threads; blocks until then."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify_all()
+        self._closing = True
+        for _ in self._threads:
+            self._items.put(None)
         for thread in self._threads:
             thread.join()
         if self._failure is not None:
             raise self._failure
 
     def _put(self, item: T, future: asyncio.Future[R] | None) -> None:
-        with self._wake:
-            if self._closing:
-                raise RuntimeError("submitted to a closed batcher")
-            self._items.append((item, future))
-            self._wake.notify()
+        if self._closing:
+            raise RuntimeError("submitted to a closed batcher")
+        self._items.put((item, future))
 
     def _work(self) -> None:
-        while True:
-            with self._wake:
-                while not self._items and not self._closing:
-                    self._wake.wait()
-                # Several threads share what is there, so that one slow disk flush
-                # does not hold everything that arrived while the others are idle.
-                share = -(-len(self._items) // len(self._threads))
-                batch = [self._items.popleft() for _ in range(min(share, self._largest))]
-            if not batch:
-                return
+        while (first := self._items.get()) is not None:
+            batch = self._with_more(first)
             self._deliver(batch, self._outcomes([item for item, _ in batch]))
-            del batch  # while this thread waits, nothing of it stays in memory
+            del first, batch  # while this thread waits, nothing of it stays in memory
+
+    def _with_more(
+        self, first: tuple[T, asyncio.Future[R] | None]
+    ) -> list[tuple[T, asyncio.Future[R] | None]]:
+        """What else is queued; several threads share it, so that none waits for one slow flush."""
+        batch = [first]
+        share = -(-self._items.qsize() // len(self._threads))
+        with suppress(Empty):
+            for _ in range(min(share, self._largest - 1)):
+                item = self._items.get_nowait()
+                if item is None:
+                    self._items.put(None)  # it is the last thing there: for this thread's next turn
+                    break
+                batch.append(item)
+        return batch
 
     def _outcomes(self, items: Sequence[T]) -> Sequence[R | BaseException]:
         try:

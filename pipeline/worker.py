@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
 from random import Random
 from typing import Protocol
 
@@ -382,13 +381,12 @@ class _Progress:
             self.cost_usd = round((self.cost_usd or 0.0) + usd, 9)
 
 
-def _inspected(path: Path) -> PictureFacts:
+def _inspected(data: memoryview) -> PictureFacts:
     """As `inspect_picture`; what is no picture goes with the error, for a person to look at."""
     try:
-        return inspect_picture(path)
+        return inspect_picture(data)
     except BadResponseError as error:
-        with path.open("rb") as file:
-            error.body = file.read(UNPARSED_MAX_BYTES)
+        error.body = bytes(data[:UNPARSED_MAX_BYTES])
         raise
 
 

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import aiohttp
 import msgspec
@@ -278,12 +278,12 @@ class _Said:
         self.inference_id: str | None = None
         self.cost_usd: float | None = None
         self.cost_source: CostSource = "none"
-        self._headers: CIMultiDict[str] = CIMultiDict()
+        self._headers: Mapping[str, str] = {}
 
     def hear(self, response: aiohttp.ClientResponse) -> None:
         self.status = response.status
         self.success = 200 <= response.status < 300
-        self._headers = CIMultiDict(response.headers)
+        self._headers = response.headers
         self.inference_id = clean_text(self._headers.get("x-inference-id", ""), length=200) or None
         self.read(None)
 

@@ -22,6 +22,9 @@ LONG_STRING = 2048
 MAX_PICTURES = 64
 """Most base64 strings that are decoded from one answer: nine pictures named twice fit well."""
 
+# A server that knew the marker could name one picture twice.
+_TOKEN = secrets.token_hex(8)
+
 _QUOTE, _BACKSLASH = b'"', 0x5C
 _OPENINGS = (b"{", b"[", b'"')
 _DATA_PREFIX = re.compile(rb"\s*data:[^,]{0,500}?;base64,", re.IGNORECASE)
@@ -60,8 +63,6 @@ class AnswerStream:
         self._picture: Base64Stream | None = None
         self._carry = b""  # an escape that a chunk boundary cut
         self._inline: dict[str, Base64Stream] = {}
-        # A server that knew the marker could name one picture twice.
-        self._token = secrets.token_hex(8)
 
     @property
     def skeleton(self) -> bytes:
@@ -143,7 +144,7 @@ class AnswerStream:
         if len(self._inline) >= MAX_PICTURES:
             raise BadResponseError(f"the answer holds more than {MAX_PICTURES} pictures")
         self._picture = Base64Stream(self._new_draft())
-        marker = f"<picture {len(self._inline) + 1} {self._token}>"
+        marker = f"<picture {len(self._inline) + 1} {_TOKEN}>"
         self._inline[marker] = self._picture
         self._keep(marker.encode())
         self._picture.feed(text[start:])

@@ -61,6 +61,8 @@ def clean_text(text: str, *, secret: str = "", length: int = MESSAGE_LENGTH) -> 
     """One line that is safe to print and log: no control characters or terminal sequences, no
     ``secret``, at most ``length`` characters.
     """
+    if not text:  # nearly always: a success says nothing
+        return text
     # Far more than needed is not even looked at.
     text = _CONTROLS.sub(" ", _ESCAPES.sub("", text[: length * 20]))
     text = " ".join(text.split())

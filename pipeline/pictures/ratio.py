@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 
 def nearest_ratio(width: int, height: int, choices: Sequence[str]) -> str:
@@ -12,6 +13,11 @@ def nearest_ratio(width: int, height: int, choices: Sequence[str]) -> str:
     """
     if width <= 0 or height <= 0:
         raise ValueError(f"a picture of {width} x {height} has no shape")
+    return _nearest(width, height, tuple(choices))
+
+
+@lru_cache(maxsize=1024)  # the pictures of a shop come in few sizes
+def _nearest(width: int, height: int, choices: tuple[str, ...]) -> str:
     shape = math.log(width) - math.log(height)
     # Rounded, so that two choices equally far away do not differ by the last bit.
     return min(choices, key=lambda choice: round(abs(shape - _logarithm(choice)), 12))

@@ -44,17 +44,19 @@ class Source(Protocol):
 
 
 class BytesSource:
-    """Bytes in memory: a data URI, a fetched URL."""
+    """Bytes in memory: a data URI, a fetched URL, a received picture. A view is copied only where
+    it is looked at.
+    """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         self._data = data
         self.size = len(data)
 
     def read(self, offset: int, length: int) -> bytes:
-        return self._data[offset : offset + length]
+        return bytes(self._data[offset : offset + length])
 
     def part(self, offset: int, length: int) -> bytes | FileSlice:
-        return self._data[offset : offset + length]
+        return self.read(offset, length)
 
     def stream(self) -> BinaryIO:
         return io.BytesIO(self._data)

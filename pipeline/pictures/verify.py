@@ -1,7 +1,6 @@
 """A received picture's structure, checked before anybody sees it under its name. No decoding."""
 
-import zlib
-from pathlib import Path
+from zlib_ng.zlib_ng import crc32  # ten times as quick as zlib, on every picture received
 
 from pipeline.errors import BadResponseError
 from pipeline.models import PictureFacts
@@ -13,24 +12,24 @@ from pipeline.pictures.source import BytesSource, Damaged
 _TAIL = 1 << 16
 
 
-def inspect_picture(path: Path) -> PictureFacts:
-    """What a received file is: PNG, JPEG or WebP, whole from its first to its last byte.
+def inspect_picture(view: memoryview) -> PictureFacts:
+    """What received bytes are: PNG, JPEG or WebP, whole from its first to its last byte.
 
     PNG: every chunk, its checksum, to IEND. JPEG: its segments to the pixels, and its end mark.
     WebP: its container and the headers in it. Bytes behind the end are let pass, for a picture
-    that was paid for. Raises `BadResponseError`; `OSError` when the file cannot be read.
+    that was paid for. Raises `BadResponseError`.
     """
-    data = path.read_bytes()
-    kind = sniff(data[:HEAD])
+    head = bytes(view[:HEAD])
+    kind = sniff(head)
     try:
         if kind == "png":
-            facts = _png(data)
+            facts = _png(view)
         elif kind == "jpeg":
-            facts = _jpeg(data)
+            facts = _jpeg(view)
         elif kind == "webp":
-            facts = _webp(data)
+            facts = _webp(view)
         else:
-            what = f"it is {kind.upper()}" if kind else describe(data[:HEAD])
+            what = f"it is {kind.upper()}" if kind else describe(head)
             raise BadResponseError(f"answer is not a picture: {what}")
     except Damaged as error:
         raise BadResponseError(f"answer is a damaged picture: it {error}") from error
@@ -41,17 +40,16 @@ def inspect_picture(path: Path) -> PictureFacts:
     return facts
 
 
-def _png(data: bytes) -> PictureFacts:
-    view = memoryview(data)
+def _png(view: memoryview) -> PictureFacts:
     header: png.Header | None = None
     pixels = False
-    for kind, at, length in png.chunks(BytesSource(data)):
+    for kind, at, length in png.chunks(BytesSource(view)):
         if header is None:
             if kind != b"IHDR":
                 raise Damaged("has no PNG header")
-            header = png.read_header(data[at : at + length])
+            header = png.read_header(bytes(view[at : at + length]))
         stored = int.from_bytes(view[at + length : at + length + 4], "big")
-        if zlib.crc32(view[at - 4 : at + length]) != stored:
+        if crc32(view[at - 4 : at + length]) != stored:
             raise Damaged(f"has a wrong checksum at byte {at - 8}")
         pixels = pixels or kind == b"IDAT"
     if header is None or not pixels:
@@ -59,24 +57,24 @@ def _png(data: bytes) -> PictureFacts:
     return PictureFacts(format="png", width=header.width, height=header.height)
 
 
-def _jpeg(data: bytes) -> PictureFacts:
+def _jpeg(view: memoryview) -> PictureFacts:
     frame = b""
     start = 0
-    for marker, at, length in jpeg.segments(BytesSource(data)):
+    for marker, at, length in jpeg.segments(BytesSource(view)):
         if jpeg.is_frame(marker):
-            frame = data[at : at + length]
+            frame = bytes(view[at : at + length])
         start = at + length
     if not frame:
         raise Damaged("has no frame header")
     # The end is nearly always the end; only what has something behind it is searched.
-    if data.rfind(b"\xff\xd9", max(start, len(data) - _TAIL)) < 0 and (
-        data.rfind(b"\xff\xd9", start) < 0
+    if b"\xff\xd9" not in bytes(view[max(start, len(view) - _TAIL) :]) and (
+        b"\xff\xd9" not in bytes(view[start:])
     ):
         raise Damaged("is cut off: its end is missing")
     width, height = jpeg.frame_size(frame)
     return PictureFacts(format="jpeg", width=width, height=height)
 
 
-def _webp(data: bytes) -> PictureFacts:
-    layout = webp.scan(BytesSource(data))
+def _webp(view: memoryview) -> PictureFacts:
+    layout = webp.scan(BytesSource(view))
     return PictureFacts(format="webp", width=layout.width, height=layout.height)

@@ -22,14 +22,15 @@ class OutputStore(Protocol):
         ...
 
     async def put(
-        self, draft: Draft, name: str, *, inspect: Callable[[Path], PictureFacts]
+        self, draft: Draft, name: str, *, inspect: Callable[[memoryview], PictureFacts]
     ) -> StoredImage:
         """Keeps a draft as ``images/<name><extension>``, replacing what is there, durably.
 
-        ``inspect`` is called in a thread on the draft's file before anything gets its name; what
-        it raises is raised here, and the draft is discarded. The extension follows from what it
-        found. ``name``: relative, forward slashes, checked by the manifest; one that would lead
-        out of the store is a `StoreError` all the same. Raises `StoreError`.
+        ``inspect`` is called in a thread on the draft's bytes, which are its own only while it
+        runs, before anything gets its name; what it raises is raised here, and the draft is
+        discarded. The extension follows from what it found. ``name``: relative, forward slashes,
+        checked by the manifest; one that would lead out of the store is a `StoreError` all the
+        same. Raises `StoreError`.
         """
         ...
 

@@ -2,9 +2,12 @@
 
 import errno
 import hashlib
+import mmap
 import os
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import StoreError
@@ -15,6 +18,9 @@ HELD = 128 * 1024
 in network-sized pieces would cost several times as much. Small pictures cost the event loop
 nothing. Holding whole pictures was tried: the fresh memory that takes costs more than it saves.
 """
+
+LARGEST_BUFFER = 4 << 20
+"""Larger pictures are mapped for their inspection instead of being read into memory."""
 
 _MOST_PIECES = 500  # of one writev; systems allow 1024
 
@@ -35,15 +41,20 @@ _WAYS_OUT = {
 class FileDraft:
     """A draft in memory while it is small, then in a file of its own."""
 
-    __slots__ = ("_descriptor", "_done", "_held", "_pieces", "path", "size")
+    __slots__ = ("_descriptor", "_done", "_held", "_pieces", "place", "size")
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, place: str) -> None:
+        # Text: a `Path` for each picture would cost as much as the rest of its draft.
+        self.place = place
         self.size = 0
         self._pieces: list[bytes] = []
         self._held = 0
         self._descriptor = -1
         self._done = False
+
+    @property
+    def path(self) -> Path:
+        return Path(self.place)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._pieces.append(bytes(data))
@@ -61,29 +72,34 @@ class FileDraft:
             with store_errors(f"cannot remove {self.path}"):
                 self.path.unlink(missing_ok=True)
 
-    def finish(self) -> str:
-        """Writes what is in memory to the file; returns the sha256 of all, in hexadecimal."""
+    @contextmanager
+    def contents(self, buffer: "ReadBuffer") -> Iterator[memoryview]:
+        """All that was written, until the context ends. In a thread."""
         if self._done:
             raise StoreError(f"{self.path}: this draft was put or discarded already")
-        digest = hashlib.sha256()
-        in_memory = self._descriptor < 0
-        if in_memory:
-            for piece in self._pieces:
-                digest.update(piece)
+        if self._descriptor < 0:
+            yield memoryview(b"".join(self._pieces))
+            return
         self._spill()
-        if not in_memory:
-            # In pieces of 256 KB: a buffer for the whole picture would be fresh memory each time,
-            # and touching that costs more than reading.
+        if self.size > LARGEST_BUFFER:
             with (
                 store_errors(f"cannot read {self.path}"),
-                open(self._descriptor, "rb", buffering=0, closefd=False) as file,
+                mmap.mmap(self._descriptor, self.size, access=mmap.ACCESS_READ) as mapped,
+                memoryview(mapped) as view,
             ):
-                file.seek(0)
-                digest = hashlib.file_digest(file, "sha256")
-        return digest.hexdigest()
+                yield view
+            return
+        with store_errors(f"cannot read {self.path}"):
+            view = buffer.of(self.size)
+            read = _read_into(self._descriptor, view)
+        if read != self.size:
+            raise StoreError(f"{self.path}: {read} bytes of {self.size} came back from the disk")
+        yield view
 
     def sync(self) -> None:
-        """Flushes the file to the disk."""
+        """Writes what is still in memory, and flushes the file to the disk."""
+        if self._pieces or self._descriptor < 0:
+            self._spill()
         with store_errors(f"cannot flush {self.path}"):
             os.fsync(self._descriptor)
 
@@ -99,7 +115,7 @@ class FileDraft:
         """Moves what is in memory to the file."""
         if self._descriptor < 0:
             with store_errors(f"cannot create {self.path}"):
-                self._descriptor = os.open(self.path, _FLAGS, 0o666)
+                self._descriptor = os.open(self.place, _FLAGS, 0o666)
         with store_errors(f"cannot write {self.path}"):
             if hasattr(os, "writev") and 1 < len(self._pieces) <= _MOST_PIECES:
                 written = os.writev(self._descriptor, self._pieces)
@@ -113,6 +129,30 @@ class FileDraft:
     def _write(self, data: memoryview) -> None:
         while data:
             data = data[os.write(self._descriptor, data) :]
+
+
+def _read_into(descriptor: int, view: memoryview) -> int:
+    if hasattr(os, "preadv"):  # one call, where a file object makes four
+        return os.preadv(descriptor, [view], 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        return file.readinto(view) or 0
+
+
+class ReadBuffer(threading.local):
+    """Memory that a thread reads pictures into, one after another.
+
+    A new buffer for each picture would be fresh memory, and touching that for the first time costs
+    more than reading.
+    """
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def of(self, size: int) -> memoryview:
+        if len(self._data) < size:
+            self._data = bytearray(size)
+        return memoryview(self._data)[:size]
 
 
 class store_errors:  # noqa: N801 - reads as a statement: with store_errors(...)
@@ -134,11 +174,15 @@ class store_errors:  # noqa: N801 - reads as a statement: with store_errors(...)
 
 
 def stored_image(
-    draft: FileDraft, name: str, inspect: Callable[[Path], PictureFacts]
+    draft: FileDraft,
+    name: str,
+    inspect: Callable[[memoryview], PictureFacts],
+    buffer: ReadBuffer,
 ) -> StoredImage:
-    """Finishes a draft, inspects it, and says as what it is to be stored. In a thread."""
-    sha256 = draft.finish()
-    facts = inspect(draft.path)
+    """Inspects and hashes a draft, and says as what it is to be stored. In a thread."""
+    with draft.contents(buffer) as data:
+        facts = inspect(data)
+        sha256 = hashlib.sha256(data).hexdigest()
     return StoredImage(
         path=f"images/{name}{facts.extension}",
         sha256=sha256,

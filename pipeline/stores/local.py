@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pipeline.batching import Batcher
 from pipeline.errors import PipelineError, StoreError
 from pipeline.models import Draft, PictureFacts, StoredImage
-from pipeline.stores.drafts import FileDraft, checked, store_errors, stored_image
+from pipeline.stores.drafts import FileDraft, ReadBuffer, checked, store_errors, stored_image
 
 THREADS = 8
 """Each waits for the disk on behalf of a batch: several flushes at once share its work."""
@@ -25,7 +25,7 @@ _SYNC_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEX
 class _Put(NamedTuple):
     draft: FileDraft
     name: str
-    inspect: Callable[[Path], PictureFacts]
+    inspect: Callable[[memoryview], PictureFacts]
 
 
 def open_local(directory: Path, url: str | None) -> "LocalStore":
@@ -50,6 +50,8 @@ class LocalStore:
         self._prefix = secrets.token_hex(4)
         self._known: set[str] = set()  # folders that are there, and durably so
         self._making = threading.Lock()
+        self._flushes: dict[str, _Flushes] = {}
+        self._buffer = ReadBuffer()
         with store_errors(f"cannot use {directory}"):
             shutil.rmtree(self._drafts, ignore_errors=True)
             self._drafts.mkdir(parents=True, exist_ok=True)
@@ -58,11 +60,10 @@ class LocalStore:
         )
 
     def draft(self) -> FileDraft:
-        # One string operation: pathlib's joining is dearer than the rest of this.
-        return FileDraft(Path(f"{self._drafts}/{self._prefix}-{next(self._numbers)}"))
+        return FileDraft(f"{self._drafts}/{self._prefix}-{next(self._numbers)}")
 
     async def put(
-        self, draft: Draft, name: str, *, inspect: Callable[[Path], PictureFacts]
+        self, draft: Draft, name: str, *, inspect: Callable[[memoryview], PictureFacts]
     ) -> StoredImage:
         if not isinstance(draft, FileDraft):
             raise TypeError(f"not a draft of this store: {draft!r}")
@@ -88,34 +89,34 @@ class LocalStore:
         await asyncio.to_thread(shutil.rmtree, self._drafts, ignore_errors=True)
 
     def _put_all(self, puts: Sequence[_Put]) -> list[StoredImage | BaseException]:
-        """One batch, in a thread: every file is flushed, then every folder once."""
+        """One batch, in a thread: every file is flushed and named, then every folder flushed."""
         outcomes: list[StoredImage | BaseException] = []
-        folders: set[str] = set()
+        named: dict[str, int] = {}
         for put in puts:
             try:
-                outcomes.append(self._put_one(put, folders))
+                outcomes.append(self._put_one(put, named))
             except Exception as error:  # goes to the one who waits for this picture
                 with contextlib.suppress(PipelineError, OSError):
                     put.draft.discard()
                     put.draft.path.unlink(missing_ok=True)
                 outcomes.append(error)
         try:
-            for folder in folders:
-                _sync_folder(folder)
+            for folder, ticket in named.items():
+                self._flushes[folder].up_to(ticket)
         except StoreError as error:
             return [error if isinstance(one, StoredImage) else one for one in outcomes]
         return outcomes
 
-    def _put_one(self, put: _Put, folders: set[str]) -> StoredImage:
-        stored = stored_image(put.draft, put.name, put.inspect)
+    def _put_one(self, put: _Put, named: dict[str, int]) -> StoredImage:
+        stored = stored_image(put.draft, put.name, put.inspect, self._buffer)
         target = f"{self._directory}/{stored.path}"
         folder = target.rpartition("/")[0]
         with store_errors(f"cannot store {target}"):
             put.draft.sync()
             put.draft.close()
             self._make(folder)
-            put.draft.path.replace(target)
-        folders.add(folder)
+            os.replace(put.draft.place, target)  # noqa: PTH105 - half the price of Path.replace
+        named[folder] = self._flushes.setdefault(folder, _Flushes(folder)).ticket()
         return stored
 
     def _make(self, folder: str) -> None:
@@ -129,6 +130,31 @@ class LocalStore:
             for new in reversed(missing):
                 _sync_folder(str(new.parent))
             self._known.add(folder)
+
+
+class _Flushes:
+    """Flushes of one folder, shared: one that begins after several names were made serves all."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._flushing = threading.Lock()
+        self._tickets = count(1)
+        self._last = 0
+        self._flushed = 0
+
+    def ticket(self) -> int:
+        """Call after a name was made in the folder."""
+        # Two threads may set it in the wrong order: then one flush too many is made, never too few.
+        self._last = ticket = next(self._tickets)
+        return ticket
+
+    def up_to(self, ticket: int) -> None:
+        """Returns when the names of this ticket, and of all before, are on the disk."""
+        with self._flushing:
+            if self._flushed < ticket:
+                covered = max(self._last, ticket)
+                _sync_folder(self._folder)
+                self._flushed = covered
 
 
 def _sync_folder(folder: str) -> None:

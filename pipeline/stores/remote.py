@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pipeline.batching import Batcher
 from pipeline.errors import JobError, PipelineError, StoreError
 from pipeline.models import Draft, PictureFacts, StoredImage
-from pipeline.stores.drafts import FileDraft, checked, stored_image
+from pipeline.stores.drafts import FileDraft, ReadBuffer, checked, stored_image
 
 THREADS = 8
 """Uploads at once: each waits for the network."""
@@ -25,7 +25,7 @@ _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 class _Put(NamedTuple):
     draft: FileDraft
     name: str
-    inspect: Callable[[Path], PictureFacts]
+    inspect: Callable[[memoryview], PictureFacts]
 
 
 def open_fsspec(directory: Path, url: str | None) -> "FsspecStore":
@@ -48,16 +48,17 @@ class FsspecStore:
         self._in_place = bool(protocols & _WRITES_IN_PLACE)
         self._temporary = tempfile.TemporaryDirectory(prefix="pipeline-drafts-")
         self._numbers = count(1)
+        self._buffer = ReadBuffer()
         # One at a time: nothing is shared between uploads, and another thread may be free.
         self._uploads: Batcher[_Put, StoredImage] = Batcher(
             self._put_all, name="upload", threads=threads, largest=1
         )
 
     def draft(self) -> FileDraft:
-        return FileDraft(Path(self._temporary.name, str(next(self._numbers))))
+        return FileDraft(f"{self._temporary.name}/{next(self._numbers)}")
 
     async def put(
-        self, draft: Draft, name: str, *, inspect: Callable[[Path], PictureFacts]
+        self, draft: Draft, name: str, *, inspect: Callable[[memoryview], PictureFacts]
     ) -> StoredImage:
         if not isinstance(draft, FileDraft):
             raise TypeError(f"not a draft of this store: {draft!r}")
@@ -88,7 +89,8 @@ class FsspecStore:
 
     def _put_one(self, put: _Put) -> StoredImage:
         try:
-            stored = stored_image(put.draft, put.name, put.inspect)
+            stored = stored_image(put.draft, put.name, put.inspect, self._buffer)
+            put.draft.sync()
             self._remote(f"cannot store {stored.path}", self._upload, put.draft, stored)
             return stored
         finally:

@@ -14,13 +14,13 @@ import pytest
 
 from pipeline.errors import StoreError
 from pipeline.models import PictureFacts
-from pipeline.stores.drafts import HELD, FileDraft
+from pipeline.stores.drafts import HELD, FileDraft, ReadBuffer
 from pipeline.stores.local import LocalStore
 
 PNG = PictureFacts(format="png", width=1, height=1)
 
 
-def any_picture(path: Path) -> PictureFacts:
+def any_picture(data: memoryview) -> PictureFacts:
     return PNG
 
 
@@ -35,7 +35,7 @@ def system_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Records, in order, what makes a picture durable."""
     calls: list[str] = []
     names: dict[int, str] = {}
-    fsync, replace, opening = os.fsync, Path.replace, os.open
+    fsync, replace, opening = os.fsync, os.replace, os.open
 
     def recorded_open(path: Any, *arguments: Any, **more: Any) -> int:
         descriptor = opening(path, *arguments, **more)
@@ -47,13 +47,13 @@ def system_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         calls.append(f"sync {'draft' if '-' in name else name}")
         fsync(descriptor)
 
-    def recorded_replace(self: Path, target: Any) -> Path:
+    def recorded_replace(source: Any, target: Any) -> None:
         calls.append(f"rename to {Path(target).name}")
-        return replace(self, target)
+        replace(source, target)
 
     monkeypatch.setattr(os, "open", recorded_open)
     monkeypatch.setattr(os, "fsync", recorded_fsync)
-    monkeypatch.setattr(Path, "replace", recorded_replace)
+    monkeypatch.setattr(os, "replace", recorded_replace)
     yield calls
     monkeypatch.undo()
 
@@ -78,7 +78,7 @@ async def test_bytes_reach_the_disk_before_their_name_and_the_name_before_the_ca
 
 
 def test_small_drafts_stay_in_memory_until_they_are_finished(tmp_path: Path) -> None:
-    draft = FileDraft(tmp_path / "a")
+    draft = FileDraft(str(tmp_path / "a"))
     draft.write(b"x" * HELD)
     assert not draft.path.exists()
     draft.write(b"y")
@@ -95,10 +95,12 @@ def test_the_hash_is_of_all_bytes_wherever_they_were_held(
     tmp_path: Path, pieces: list[int]
 ) -> None:
     data = [bytes([n % 251]) * length for n, length in enumerate(pieces)]
-    draft = FileDraft(tmp_path / "a")
+    draft = FileDraft(str(tmp_path / "a"))
     for piece in data:
         draft.write(piece)
-    assert draft.finish() == hashlib.sha256(b"".join(data)).hexdigest()
+    with draft.contents(ReadBuffer()) as contents:
+        assert hashlib.sha256(contents).digest() == hashlib.sha256(b"".join(data)).digest()
+    draft.sync()
     draft.close()
     assert draft.path.read_bytes() == b"".join(data)
 

@@ -11,7 +11,7 @@ from pipeline.stores import open_store
 from pipeline.stores.remote import FsspecStore
 
 
-def any_picture(path: Path) -> PictureFacts:
+def any_picture(data: memoryview) -> PictureFacts:
     return PictureFacts(format="png", width=1, height=1)
 
 
@@ -85,7 +85,7 @@ async def test_drafts_are_gone_after_closing(tmp_path: Path) -> None:
     store = FsspecStore(f"memory://{tmp_path.name}")
     draft = store.draft()
     draft.write(b"x")
-    draft.finish()
+    draft.sync()
     assert draft.path.exists()
     await store.close()
     assert not draft.path.exists()
