@@ -50,9 +50,11 @@ saved. What limits it: the kernel's copies and the hash.
 
 def _compared(title: str, rows: list[dict[str, Any]], note: str) -> str:
     lines = []
-    plain = {row["in_flight"]: row for row in rows if row["what"] == "plain"}
+    plain = {
+        (row["in_flight"], "tmpfs" in row["what"]): row for row in rows if "plain" in row["what"]
+    }
     for row in rows:
-        beside = plain[row["in_flight"]]
+        beside = plain[row["in_flight"], "tmpfs" in row["what"]]
         lines.append(
             (
                 str(row["in_flight"]),
@@ -128,7 +130,12 @@ def _startup(rows: list[dict[str, Any]]) -> str:
     return f"\n## Start-up\n\n{_table(('command', 'median of 11'), lines)}"
 
 
-NAMES = {"pipeline": "**this pipeline**", "plain": "plain script"}
+NAMES = {
+    "pipeline": "**this pipeline**",
+    "plain": "plain script",
+    "pipeline on tmpfs": "**this pipeline**, tmpfs",
+    "plain on tmpfs": "plain script, tmpfs",
+}
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
