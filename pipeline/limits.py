@@ -1,8 +1,8 @@
-"""`Throttle`: how many requests are in flight, and how fast they may leave.
+"""`Throttle`: how many requests are at work at once, and how fast they may leave.
 
-Three stated limits (requests in flight, requests a minute, pictures a minute) and one that is
-learned: a 429 makes everybody cool down, once per burst, and, with ``adaptive``, lowers the number
-in flight; it grows back one by one while it is really used.
+Stated limits (at once, requests a minute, pictures a minute) hold exactly. What is not stated is
+learned with ``adaptive`` (see `pipeline.adaptive`), and a 429 makes everybody cool down, once per
+burst.
 """
 
 import asyncio
@@ -10,24 +10,34 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
+from types import TracebackType
+from typing import Literal
 
 import msgspec
-from aiolimiter import AsyncLimiter
 
-CUT = 0.8
-"""What remains of the limit after a 429."""
-
-USED_ENOUGH = 0.8
-"""Growth only while this share of the limit was in flight: an unused limit teaches nothing."""
+from pipeline.adaptive import COOLDOWN_MAX_S, Learned, Learner
+from pipeline.stated_rates import StatedRates
 
 COOLDOWN_FIRST_S = 1.0
-COOLDOWN_MAX_S = 60.0
+"""Where nothing is learned and no header says how long."""
+
+CATCH_UP_S = 0.02
+"""How late a departure may be without any of a learned rate being lost."""
+
 RAMP = 0.25
-"""After a cooldown requests resume spread over this share of it, not at one instant."""
+RAMP_MAX_S = 10.0
+"""After a cooldown the first requests leave spread over this share of it, not at one instant."""
+
+JITTER = 0.1
+"""Up to this share on top of what a Retry-After says: others were told the same."""
+
+HOLD_MAX_S = 900.0
+"""A provider that asks for more is asked again all the same: its clock may be wrong."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """As the job states them; ``None``: unlimited."""
+    """As the job states them; ``None``: unlimited. ``concurrency`` is never exceeded; with
+    ``adaptive`` it is the ceiling of what is learned."""
 
     concurrency: int = 16
     requests_per_minute: float | None = None
@@ -35,109 +45,310 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     adaptive: bool = True
 
 
-class Throttle:
-    """The one gate that every attempt passes. Belongs to one event loop; its clock is the loop's.
+InForce = Literal[
+    "nothing",
+    "stated concurrency",
+    "stated rate",
+    "learned concurrency",
+    "learned rate",
+    "cooldown",
+]
 
-    >>> async with throttle.slot(images=2) as entered_at: ...   # doctest: +SKIP
+
+class ThrottleState(msgspec.Struct, frozen=True, kw_only=True):
+    """A throttle at this moment, for status and logs.
+
+    ``in_force``: the limit that holds requests back now; ``why`` says it in words.
+    ``requests_per_minute``: the learned rate, ``None`` without one. ``resumes_in_s``: until
+    anything may leave.
     """
 
-    def __init__(self, limits: Limits, *, rng: Random) -> None:
+    in_force: InForce
+    why: str
+    in_flight: int
+    concurrency: int
+    requests_per_minute: float | None
+    resumes_in_s: float
+
+
+class Slot:
+    """One request's place. ``entered_at``: loop time at which it left; ``others``: how many were
+    at work then. Not awaited twice.
+    """
+
+    __slots__ = ("_images", "_throttle", "entered_at", "others")
+
+    def __init__(self, throttle: "Throttle", images: int) -> None:
+        self._throttle = throttle
+        self._images = images
+        self.entered_at = 0.0
+        self.others = 0
+
+    async def __aenter__(self) -> "Slot":
+        throttle = self._throttle
+        now = asyncio.get_running_loop().time()
+        if (
+            throttle._waiters
+            or throttle._held >= throttle._limit
+            or now < throttle._opens_at
+            or throttle._stated is not None
+        ):
+            await throttle._turn(self._images, now)
+            now = asyncio.get_running_loop().time()
+        else:
+            throttle._held += 1
+            if throttle._spaced:
+                throttle._space(now)
+        out = throttle._out
+        self.others = len(out)
+        self.entered_at = now
+        out.add(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        throttle = self._throttle
+        throttle._out.discard(self)
+        throttle._held -= 1
+        throttle._returned += 1
+        if throttle._waiters:
+            if error is None:
+                throttle._wake()
+            else:
+                # After whoever catches the error has told us what it means: a 429 must not hand
+                # its place to the next one just before it cuts the limit.
+                asyncio.get_running_loop().call_soon(throttle._wake)
+
+
+class Throttle:
+    """The one gate that every attempt passes. Made and used on one event loop, whose clock is
+    its own. ``start``: what an earlier run learned.
+
+    >>> async with throttle.slot(images=2) as slot: ...   # doctest: +SKIP
+    >>> throttle.succeeded(slot)                          # doctest: +SKIP
+    """
+
+    def __init__(self, limits: Limits, *, rng: Random, start: Learned | None = None) -> None:
         self._limits = limits
         self._rng = rng
-        self._requests = _pace(limits.requests_per_minute)
-        self._images = _pace(limits.images_per_minute)
+        self._learner = Learner(limits.concurrency, start) if limits.adaptive else None
+        self._stated = _stated(limits)
+        self._limit = self._learner.limit if self._learner else limits.concurrency
         self._waiters: deque[asyncio.Future[None]] = deque()
-        self._in_flight = 0
-        self._limit = float(limits.concurrency)
-        self._cut_at = float("-inf")
+        self._held = 0
+        self._pacing = 0
+        self._out: set[Slot] = set()
+        self._returned = 0
+        self._timer: asyncio.TimerHandle | None = None
+        # Departures: none before `_opens_at`; `_spaced`: each one moves it.
+        self._opens_at = float("-inf")
+        self._spaced = bool(self._learner and self._learner.gap)
+        self._ramp_left = 0
+        self._ramp_gap = 0.0
+        # Cooldowns.
         self._resume_at = float("-inf")
-        self._ramp = 0.0
+        self._cut_at = float("-inf")
         self._cooldown = COOLDOWN_FIRST_S
+        self._asked_to_wait = False
 
     @property
     def in_flight(self) -> int:
-        return self._in_flight
+        """Requests that have left and are not back."""
+        return self._held - self._pacing
 
     @property
     def concurrency(self) -> int:
         """How many may be in flight now."""
-        return max(1, int(self._limit))
+        return self._limit
 
-    @asynccontextmanager
-    async def slot(self, *, images: int) -> AsyncIterator[float]:
-        """Waits for a place, the cooldown and the rates; gives the loop time of entry."""
-        await self._enter()
-        try:
-            await self._cooled_down()
-            if self._requests is not None:
-                await self._requests.take(1)
-            if self._images is not None:
-                await self._images.take(images)
-            yield asyncio.get_running_loop().time()
-        finally:
-            self._leave()
+    def slot(self, *, images: int) -> Slot:
+        """A context manager: waits for a place, the cooldown and the rates; gives the `Slot`. A 429
+        leaves it as an exception, so that nobody takes its place before `rate_limited`."""
+        return Slot(self, images)
 
-    def succeeded(self) -> None:
-        """An answer came: the cooldown starts small again, and the limit may grow."""
-        self._cooldown = COOLDOWN_FIRST_S
-        if self._limits.adaptive and self._in_flight >= USED_ENOUGH * self.concurrency:
-            grown = self._limit + 1 / self.concurrency
-            self._limit = min(grown, float(self._limits.concurrency))
-            self._wake()
+    def succeeded(self, slot: Slot) -> None:
+        """An answer came: the cooldown starts small again, and the limits may grow."""
+        learner = self._learner
+        if learner is None:
+            if slot.entered_at > self._cut_at:
+                self._cooldown = COOLDOWN_FIRST_S
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        learner.succeeded(
+            now,
+            slot,
+            in_use=self._held - self._pacing + 1,
+            held_back=bool(self._waiters) and (self._held < self._limit or self._pacing > 0),
+        )
+        if learner.smooth:
+            self._spaced = True
+        if learner.limit > self._limit:
+            # Between two departures, not together with one: what lets in one more at once need
+            # not let in two at one instant.
+            loop.call_later((now - slot.entered_at) / (2 * learner.limit), self._grow)
 
-    def rate_limited(self, *, entered_at: float, retry_after: float | None) -> float:
-        """A 429 came to a request that left at ``entered_at``. Everybody cools down.
+    def troubled(self, slot: Slot) -> None:
+        """A timeout, a broken connection or a 5xx: growth waits until this has passed."""
+        if self._learner is not None:
+            self._learner.troubled()
 
-        Once per burst: answers to requests that left before the last cut say nothing new.
+    def rate_limited(self, slot: Slot, *, retry_after: float | None) -> float:
+        """A 429 came. Everybody cools down, once per burst: answers to requests that left before
+        the last cut say nothing new, except when they ask to wait longer.
+
         Returns the seconds until anything may leave again.
         """
         now = asyncio.get_running_loop().time()
-        if entered_at > self._cut_at:
-            self._cut_at = now
-            if self._limits.adaptive:
-                self._limit = max(1.0, self._limit * CUT)
-            wait = self._cooldown if retry_after is None else retry_after
-            self._cooldown = min(self._cooldown * 2, COOLDOWN_MAX_S)
-            self._ramp = wait * RAMP
-            self._resume_at = max(self._resume_at, now + wait)
-        elif retry_after is not None:
-            self._resume_at = max(self._resume_at, now + retry_after)
+        hold = self._cut(now, slot)
+        if retry_after is not None and (hold is not None or now + retry_after > self._resume_at):
+            asked = min(max(retry_after, 0.0), HOLD_MAX_S)
+            hold = asked + self._rng.uniform(0, JITTER * asked)
+            self._asked_to_wait = True
+        elif hold is not None:
+            self._asked_to_wait = False
+        if hold is not None:
+            self._hold(now, hold)
         return max(0.0, self._resume_at - now)
 
-    async def _cooled_down(self) -> None:
-        loop = asyncio.get_running_loop()
-        ramped = False
-        while (wait := self._resume_at - loop.time()) > 0:
-            await asyncio.sleep(wait)
-            ramped = True
-        if ramped:
-            await asyncio.sleep(self._rng.uniform(0, self._ramp))
+    def learned(self, *, now: float) -> Learned | None:
+        """For the next run's ``start``; ``now``: seconds since the epoch. ``None``: nothing is
+        being learned."""
+        return self._learner.learned(now) if self._learner is not None else None
 
-    async def _enter(self) -> None:
-        if self._in_flight < self.concurrency and not self._waiters:
-            self._in_flight += 1
+    def state(self) -> ThrottleState:
+        """Which limit holds requests back now, and why."""
+        now = asyncio.get_running_loop().time()
+        in_force, why = self._in_force(now)
+        gap = self._learner.gap if self._learner is not None else 0.0
+        return ThrottleState(
+            in_force=in_force,
+            why=why,
+            in_flight=self.in_flight,
+            concurrency=self._limit,
+            requests_per_minute=60 / gap if gap else None,
+            resumes_in_s=max(0.0, self._resume_at - now),
+        )
+
+    def _in_force(self, now: float) -> tuple[InForce, str]:
+        learner = self._learner
+        if now < self._resume_at:
+            asked = "as its Retry-After asked" if self._asked_to_wait else "it said not how long"
+            return "cooldown", f"nothing leaves for {self._resume_at - now:.1f} s: 429, {asked}"
+        paced = learner is not None and learner.gap > 0 and now < self._opens_at
+        if self._pacing and self._stated is not None and not paced:
+            return "stated rate", f"{self._stated.words}, as stated"
+        if not self._waiters and not self._pacing:
+            return "nothing", f"{self.in_flight} of {self._limit} places are taken"
+        if learner is not None and paced:
+            return "learned rate", learner.rate_in_words()
+        if learner is not None and self._limit < self._limits.concurrency:
+            return "learned concurrency", learner.concurrency_in_words()
+        return "stated concurrency", f"at most {self._limit} at once, as stated"
+
+    def _cut(self, now: float, slot: Slot) -> float | None:
+        """Seconds to hold everyone; ``None``: this 429 belongs to a burst that is dealt with."""
+        if self._learner is not None:
+            hold = self._learner.refused(now, slot, returned=self._returned, out=self._out)
+            self._limit = self._learner.limit
+            self._spaced = self._spaced or self._learner.gap > 0
+            return hold
+        if slot.entered_at <= self._cut_at:
+            return None
+        self._cut_at = now
+        hold, self._cooldown = self._cooldown, min(self._cooldown * 2, COOLDOWN_MAX_S)
+        return hold
+
+    def _hold(self, now: float, seconds: float) -> None:
+        self._resume_at = max(self._resume_at, now + seconds)
+        self._opens_at = max(self._opens_at, self._resume_at)
+        self._ramp_left = self._limit
+        self._ramp_gap = min(seconds * RAMP, RAMP_MAX_S) / self._limit
+        self._spaced = True
+
+    def _space(self, now: float) -> None:
+        """One has left: when may the next?"""
+        learner = self._learner
+        gap = max(learner.gap, learner.smooth) if learner is not None else 0.0
+        late = min(now - self._opens_at, CATCH_UP_S, gap)
+        if self._ramp_left:
+            self._ramp_left -= 1
+            gap = max(gap, self._ramp_gap * self._rng.uniform(0.5, 1.5))
+        elif not gap:
+            self._spaced = False
             return
+        self._opens_at = now - late + gap
+
+    async def _turn(self, images: int, now: float) -> None:
+        """Takes a place, in order of arrival, and, where rates are stated, waits for them."""
+        stated = self._stated
+        if self._waiters or self._held >= self._limit or (stated is None and now < self._opens_at):
+            await self._queue()
+        else:
+            self._held += 1
+        if stated is None:
+            return
+        self._pacing += 1
+        try:
+            await stated.leave(images, lambda: self._opens_at)
+        except BaseException:
+            self._held -= 1
+            self._wake()
+            raise
+        finally:
+            self._pacing -= 1
+        if self._spaced:
+            self._space(asyncio.get_running_loop().time())
+
+    async def _queue(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(turn)
+        if len(self._waiters) == 1:
+            self._wake()  # sets the timer that nobody needed so far
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._leave()  # the place was given just as the wait was cancelled
+                self._held -= 1  # the place was given just as the wait was cancelled
+                self._wake()
             else:
                 self._waiters.remove(turn)
             raise
 
-    def _leave(self) -> None:
-        self._in_flight -= 1
-        self._wake()
-
     def _wake(self) -> None:
-        while self._waiters and self._in_flight < self.concurrency:
-            turn = self._waiters.popleft()
-            if not turn.done():
-                self._in_flight += 1
-                turn.set_result(None)
+        """Gives places to those that wait, as far as the limit and the spacing allow."""
+        timed = self._stated is None
+        while self._waiters and self._held < self._limit:
+            if self._spaced and timed:
+                loop = asyncio.get_running_loop()
+                now = loop.time()
+                if now < self._opens_at:
+                    if self._timer is None:
+                        self._timer = loop.call_at(self._opens_at, self._ring)
+                    return
+                turn = self._waiters.popleft()
+                if turn.done():
+                    continue
+                self._space(now)
+            else:
+                turn = self._waiters.popleft()
+                if turn.done():
+                    continue
+            self._held += 1
+            turn.set_result(None)
+
+    def _grow(self) -> None:
+        if self._learner is not None and self._learner.limit > self._limit:
+            self._limit = self._learner.limit
+            self._wake()
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._wake()
 
 
 class ByteGate:
@@ -182,21 +393,6 @@ class ByteGate:
                 turn.set_result(None)
 
 
-class _Pace:
-    """So many a minute, evenly: nothing is saved up, so nothing leaves in a burst."""
-
-    def __init__(self, per_minute: float) -> None:
-        # Capacity one, refilled at the stated rate: `AsyncLimiter(n, 60)` would let n leave at
-        # once, because its rate is also its burst, and the server's allowance may be smaller.
-        self._bucket = AsyncLimiter(1, 60 / per_minute)
-        # One at a time and in order: the bucket wakes all that wait to let one through.
-        self._turn = asyncio.Lock()
-
-    async def take(self, count: int) -> None:
-        async with self._turn:
-            for _ in range(count):
-                await self._bucket.acquire()
-
-
-def _pace(per_minute: float | None) -> _Pace | None:
-    return _Pace(per_minute) if per_minute else None
+def _stated(limits: Limits) -> StatedRates | None:
+    requests, images = limits.requests_per_minute, limits.images_per_minute
+    return StatedRates(requests, images) if requests or images else None
