@@ -30,6 +30,7 @@
 from typing import ClassVar, Literal
 
 Outcome = Literal["failed", "refused", "rejected"]
+CostSource = Literal["header", "body", "catalog", "log", "none"]
 
 
 class PipelineError(Exception):
@@ -57,8 +58,8 @@ class EditError(PipelineError):
 
     ``code`` is stable and goes to the ledger and ``results.csv``. ``http_status`` and
     ``inference_id`` are the provider's, where it answered; ``cost_usd`` what it said that this
-    answer cost, ``None`` where it said nothing; ``body`` the answer, cut, where a person has to
-    find out why it could not be used.
+    answer cost and ``cost_source`` where it said so, ``None`` and ``none`` where it said nothing;
+    ``body`` the answer, cut, where a person has to find out why it could not be used.
     """
 
     exit_code = 3
@@ -72,12 +73,14 @@ class EditError(PipelineError):
         http_status: int | None = None,
         inference_id: str | None = None,
         cost_usd: float | None = None,
+        cost_source: CostSource = "none",
         body: bytes | None = None,
     ) -> None:
         super().__init__(message)
         self.http_status = http_status
         self.inference_id = inference_id
         self.cost_usd = cost_usd
+        self.cost_source = cost_source
         self.body = body
 
 
@@ -126,6 +129,7 @@ class TransientError(EditError):
         http_status: int | None = None,
         inference_id: str | None = None,
         cost_usd: float | None = None,
+        cost_source: CostSource = "none",
         body: bytes | None = None,
     ) -> None:
         super().__init__(
@@ -133,6 +137,7 @@ class TransientError(EditError):
             http_status=http_status,
             inference_id=inference_id,
             cost_usd=cost_usd,
+            cost_source=cost_source,
             body=body,
         )
         self.retry_after = retry_after

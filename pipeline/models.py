@@ -13,8 +13,9 @@ Status = Literal["succeeded", "failed", "refused", "rejected", "unknown", "pendi
 
 AttemptStatus = Literal["started", "succeeded", "failed", "refused", "unknown"]
 
-CostSource = Literal["header", "body", "catalog", "none"]
-"""Who said what an attempt cost. ``none``: nobody did and the price is unknown."""
+CostSource = Literal["header", "body", "catalog", "log", "none"]
+"""Who said what an attempt cost. ``log``: the provider's books, read later. ``none``: nobody did
+and the price is unknown."""
 
 
 class ParameterSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +41,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, ParameterSpec] = {}
     prompt_max_length: int | None = None
     price_usd: float | None = None
+    superseded_by: str | None = None
 
     def count(self, parameters: dict[str, Any]) -> int:
         """How many pictures these parameters ask for."""

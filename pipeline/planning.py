@@ -6,7 +6,7 @@ Synchronous, lazy, and for one thread: a million rows stream through it.
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Literal, Protocol
 
 import msgspec
@@ -57,6 +57,7 @@ class History(Protocol):
 class Planner:
     """``preparation``: the settings that change what is sent, as text. ``digest_file`` reads a
     file; ``remember`` keeps its digest (path, bytes, mtime in ns, digest) for the next run.
+    ``again``: only edits with these ids, and those whatever became of them.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Planner:
         digest_file: Callable[[str], str],
         remember: Callable[[str, int, int, str], None],
         hold_unknown: bool,
+        again: Callable[[], Collection[str]] | None = None,
     ) -> None:
         self._model = model
         self._preparation = preparation
@@ -75,6 +77,7 @@ class Planner:
         self._digest_file = digest_file
         self._remember = remember
         self._hold_unknown = hold_unknown
+        self.again = again
         self._defaults = {name: spec.default for name, spec in model.parameters.items()}
         # Unstated, it is resolved from the first input, whatever the server's own default is.
         self._defaults["aspect_ratio"] = "auto"
@@ -82,7 +85,10 @@ class Planner:
 
     def plan(self, edits: Iterable[Edit | Problem]) -> Iterator[Item]:
         """One item for each edit or problem, in order, as they are asked for."""
+        named = self.again() if self.again is not None else None
         for edit in edits:
+            if named is not None and edit.id not in named:
+                continue
             if isinstance(edit, Problem):
                 yield edit
                 continue
@@ -112,6 +118,8 @@ class Planner:
         before, status = known
         if before != fingerprint:
             return "changed"
+        if self.again is not None:
+            return "again"
         if status == "succeeded":
             return "unchanged"
         if status in ("refused", "rejected") or (status == "unknown" and self._hold_unknown):

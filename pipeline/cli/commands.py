@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline import __version__
+from pipeline.cli import upkeep
 
 if TYPE_CHECKING:
+    from pipeline.canary import CanaryReport
     from pipeline.preview import Plan
     from pipeline.running import RunResult
 
@@ -35,6 +37,9 @@ Only = Annotated[
     typer.Option(metavar="ID", help="Only this edit; may be a glob, may be repeated."),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Ask for at most so many edits.")]
+BaseUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Another endpoint of the same kind.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON on standard output.")]
 Rehearse = Annotated[
     bool,
@@ -42,6 +47,8 @@ Rehearse = Annotated[
         "--rehearse", help="Against the endpoint played on this machine: no key, no cost."
     ),
 ]
+
+app.add_typer(upkeep.app)
 
 
 def _version(asked: bool) -> None:
@@ -76,16 +83,30 @@ def init(
 
 
 @app.command()
-def check(job: JobFile, as_json: AsJson = False) -> None:
-    """Read everything, offline: the job, every row, every input's presence."""
+def check(
+    job: JobFile,
+    online: Annotated[
+        bool,
+        typer.Option("--online", help="Ask the endpoint about key, balance, model and price, too."),
+    ] = False,
+    base_url: BaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read everything: the job, every row, every input's presence. Offline, unless asked to ask."""
+    import asyncio
+
     from pipeline import api
     from pipeline.cli import words
 
-    report = api.check(api.load_job(job))
+    loaded = api.load_job(job)
+    report = api.check(loaded)
+    found = None
+    if online and not report.problem_count:
+        found = asyncio.run(api.check_online(loaded, base_url=base_url))
     if as_json:
-        words.print_json(report)
+        words.print_json(report if found is None else words.merged(report, online=found))
     else:
-        words.print_check(report)
+        words.print_check(report, found)
     if report.problem_count:
         raise typer.Exit(2)
 
@@ -118,21 +139,33 @@ def run(
     profile: Annotated[
         str, typer.Option(metavar="FILE|NAME", help="How the rehearsal's endpoint behaves.")
     ] = "calm",
-    base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Another endpoint of the same kind.")
+    base_url: BaseUrl = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(metavar="USD", help="At most so many dollars, if the job allows them."),
     ] = None,
+    canary: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="First N edits, spread over the manifest; then ask, or judge."
+        ),
+    ] = None,
+    no_preflight: Annotated[
+        bool,
+        typer.Option("--no-preflight", help="Do not look at key, balance, model and price first."),
+    ] = False,
     accept_origin: Annotated[
         bool,
         typer.Option("--accept-origin", help="Go on in a ledger that belongs to another endpoint."),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask about the cost.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask anything.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Do the job: ask for every edit that is not done yet, and keep what comes back."""
     import asyncio
 
     from pipeline import api
-    from pipeline.cli import words
+    from pipeline.cli import asking, words
 
     loaded = api.load_job(job)
     terminal = sys.stderr.isatty()
@@ -141,11 +174,16 @@ def run(
     def confirm(found: "Plan") -> bool:
         counted.append(found)
         free = rehearse or not found.requests
-        return words.agree(found, above_usd=loaded.confirm_above_usd, ask=not (yes or free))
+        return asking.agree(found, above_usd=loaded.confirm_above_usd, ask=not (yes or free))
 
     async def go() -> "RunResult":
         total = lambda: counted[0].requests if counted else None  # noqa: E731
         with words.progress(terminal, total) as observe:
+
+            def approve(report: "CanaryReport") -> bool:
+                with observe.aside():
+                    return asking.approve(report)
+
             return await api.run(
                 loaded,
                 only=only or (),
@@ -154,6 +192,10 @@ def run(
                 rehearse=rehearse,
                 profile=profile,
                 accept_origin=accept_origin,
+                max_cost_usd=max_cost,
+                preflight=not no_preflight,
+                canary=canary,
+                approve=approve if terminal and not yes else None,
                 confirm=confirm if terminal and not yes else None,
                 observe=observe,
                 signals=True,

@@ -14,9 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.api import JobStatus
+from pipeline.canary import CanaryReport
+from pipeline.cli.asking import about_minutes, counted, print_canary, print_preflight
+from pipeline.preflight import Preflight
 from pipeline.preview import CheckReport, Plan, problem_list
 from pipeline.progress import STYLES, LiveProgress, PlainProgress
-from pipeline.running import Event, RunResult
+from pipeline.running import Event, RunResult, Started
 
 MARKS = {"succeeded": "✓", "failed": "✗", "refused": "⊘", "rejected": "⊘", "unknown": "?"}
 
@@ -35,46 +38,77 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def progress(terminal: bool, total: Callable[[], int | None]) -> Iterator[Callable[[Event], None]]:
+def progress(terminal: bool, total: Callable[[], int | None]) -> Iterator["Lines | Screen"]:
     """A live block on a terminal, started when the run is; plain lines elsewhere."""
     if not terminal:
         with PlainProgress(sys.stderr) as plain:
-            yield plain
+            yield Lines(plain)
         return
-    live = LiveProgress(Console(stderr=True, highlight=False), total, clock=time.monotonic)
+    console = Console(stderr=True, highlight=False)
+    live = LiveProgress(console, total, clock=time.monotonic)
     try:
-        yield live
+        yield Screen(live, console)
     finally:
         live.stop()
 
 
-def print_check(report: CheckReport) -> None:
+class Lines:
+    """Progress where nobody looks on and nothing is asked."""
+
+    def __init__(self, plain: PlainProgress) -> None:
+        self._plain = plain
+
+    def __call__(self, event: Event) -> None:
+        self._plain(event)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        yield
+
+
+class Screen:
+    """The live block, and above it what stays: preflight and canary."""
+
+    def __init__(self, live: LiveProgress, console: Console) -> None:
+        self._live = live
+        self._console = console
+        self._started: Started | None = None
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Preflight):
+            print_preflight(event, self._console)
+        elif isinstance(event, CanaryReport):
+            with self.aside():
+                print_canary(event, self._console)
+        else:
+            if isinstance(event, Started):
+                self._started = event
+            self._live(event)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Meanwhile the terminal belongs to somebody else."""
+        self._live.stop()
+        yield
+        if self._started is not None:
+            self._live(self._started)
+
+
+def merged(value: Any, **more: Any) -> dict[str, Any]:
+    """One JSON object of both."""
+    return {**msgspec.to_builtins(value, enc_hook=str), **more}
+
+
+def print_check(report: CheckReport, online: Preflight | None = None) -> None:
     if report.problem_count:
         complain(
-            f"{_count(report.problem_count, 'problem')}\n"
+            f"{counted(report.problem_count, 'problem')}\n"
             + problem_list(report.problems, report.problem_count)
         )
         return
-    print(f"{_count(report.edits, 'edit')}, {_count(report.images, 'picture')}: all is well")
-
-
-def plan_line(plan: Plan) -> str:
-    parts = [
-        f"{count:,} {name}"
-        for count, name in (
-            (plan.new, "new"),
-            (plan.changed, "changed"),
-            (plan.again, "failed before"),
-            (plan.unchanged, "unchanged"),
-            (plan.kept, "refused before"),
-            (plan.unreadable, "unreadable"),
-            (plan.orphaned, "orphaned"),
-        )
-        if count
-    ]
-    cost = "price unknown" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
-    todo = f"{_count(plan.requests, 'request')}, {_count(plan.pictures, 'picture')}, {cost}"
-    return f"{', '.join(parts) or 'no edits'} → {todo}, {_minutes(plan.minutes)}"
+    print(f"{counted(report.edits, 'edit')}, {counted(report.images, 'picture')}: all is well")
+    if online is not None:
+        print_preflight(online, Console(highlight=False))
 
 
 def print_plan(plan: Plan) -> None:
@@ -99,27 +133,17 @@ def print_plan(plan: Plan) -> None:
     cost = "price unknown" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
     how = "measured" if plan.measured else "assumed"
     console.print(
-        f"\n{_count(plan.requests, 'request')} for {_count(plan.pictures, 'picture')}, {cost},"
-        f" {_minutes(plan.minutes)} at the job's limits ({plan.request_s:.0f} s a request, {how})"
+        f"\n{counted(plan.requests, 'request')} for {counted(plan.pictures, 'picture')}, {cost},"
+        f" {about_minutes(plan.minutes)} at the job's limits ({plan.request_s:.0f} s a request,"
+        f" {how})"
     )
-
-
-def agree(plan: Plan, *, above_usd: float, ask: bool) -> bool:
-    """Shows the plan in a line, and asks if it may cost more than ``above_usd``."""
-    console = Console(stderr=True, highlight=False)
-    console.print(plan_line(plan), soft_wrap=True)
-    costly = plan.requests > 0 and (plan.cost_usd is None or plan.cost_usd > above_usd)
-    if not (ask and costly):
-        return True
-    answer = console.input("Go on? [y/N] ")
-    return answer.strip().lower() in ("y", "yes")
 
 
 def print_result(result: RunResult, *, job: Path, rehearsal: bool) -> None:
     """The end of a run: what happened, why, what it cost, where things are, what to do next."""
     console = Console(highlight=False)
     totals = result.totals
-    if result.ended == "declined":
+    if result.ended == "declined" and not totals.finished:
         console.print("Nothing was sent.")
         return
     if not totals.finished and result.error is None and result.ended == "finished":
@@ -127,7 +151,7 @@ def print_result(result: RunResult, *, job: Path, rehearsal: bool) -> None:
         return
     console.print()
     head = Text(f" {result.outputs.name} ", style="bold reverse")
-    head.append(f"  {result.ended} in {_duration(totals.duration_s)}", style="not reverse")
+    head.append(f"  {result.ended} in {duration(totals.duration_s)}", style="not reverse")
     console.print(head)
     console.print()
     table = Table.grid(padding=(0, 1))
@@ -136,7 +160,7 @@ def print_result(result: RunResult, *, job: Path, rehearsal: bool) -> None:
     for status, style in STYLES.items():
         count = getattr(totals, status)
         if count or status == "succeeded":
-            note = _count(totals.images, "picture") if status == "succeeded" else ""
+            note = counted(totals.images, "picture") if status == "succeeded" else ""
             table.add_row(
                 Text(MARKS[status], style=style),
                 Text(f"{count:,}", style="bold " + style),
@@ -158,7 +182,10 @@ def print_result(result: RunResult, *, job: Path, rehearsal: bool) -> None:
         reasons.add_column(justify="right", min_width=8)
         for reason in totals.reasons:
             reasons.add_row(
-                f"{reason.count:,} ×", reason.code, f"{reason.edit_id}: {reason.example}"
+                # As text: a server's brackets are no markup.
+                f"{reason.count:,} ×",
+                reason.code,
+                Text(f"{reason.edit_id}: {reason.example}"),
             )
         console.print(reasons)
     console.print()
@@ -175,16 +202,18 @@ def _print_figures(console: Console, result: RunResult, rehearsal: bool) -> None
     money = f"${totals.cost_usd:,.3f}".removesuffix("0")
     if totals.unknown_usd:
         money += f", and up to ${totals.unknown_usd:,.2f} of unknown outcome"
+    if totals.uncosted:
+        money += f", cost unknown for {counted(totals.uncosted, 'attempt')}"
     if rehearsal:
         money += " [dim](a rehearsal: nobody was charged)[/]"
     rows = [("spent", money)]
     if totals.edit_s_p50 is not None and totals.edit_s_p95 is not None:
         time_text = f"{totals.edit_s_p50:.1f} s median, 95 % within {totals.edit_s_p95:.1f} s"
         if totals.retries:
-            time_text += f" [dim]· {_count(totals.retries, 'retry', 'retries')}[/]"
+            time_text += f" [dim]· {counted(totals.retries, 'retry', 'retries')}[/]"
         rows.append(("an edit", time_text))
     if totals.short:
-        rows.append(("short", f"{_count(totals.short, 'edit')} got fewer pictures than asked for"))
+        rows.append(("short", f"{counted(totals.short, 'edit')} got fewer pictures than asked for"))
     outputs = _near(result.outputs)
     rows += [
         ("pictures", escape(f"{outputs}/images/")),
@@ -218,7 +247,7 @@ def _print_nothing_to_do(console: Console, result: RunResult, rehearsal: bool) -
 
 def _next_step(result: RunResult, job: Path, rehearsal: bool) -> str | None:
     again = f"pipeline run {job}" + (" --rehearse" if rehearsal else "")
-    if result.ended in ("interrupted", "fatal", "budget"):
+    if result.ended in ("interrupted", "fatal", "budget", "declined"):
         return f"{again}   (goes on where this run stopped)"
     if result.totals.failed or result.totals.unknown:
         return f"{again}   (asks again for what failed)"
@@ -265,21 +294,7 @@ def _near(path: Path) -> str:
         return str(path)
 
 
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def _minutes(minutes: float) -> str:
-    if minutes == 0:
-        return "nothing to do"
-    if minutes < 1:
-        return "less than a minute"
-    if minutes < 120:
-        return f"about {_count(round(minutes), 'minute')}"
-    return f"about {minutes / 60:,.1f} hours"
-
-
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, seconds = divmod(round(seconds), 60)

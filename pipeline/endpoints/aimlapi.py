@@ -25,6 +25,7 @@ from pipeline.errors import (
     EditError,
     JobError,
     NoImageError,
+    PipelineError,
 )
 from pipeline.models import CostSource, Draft, EditRequest, EditResponse, ModelSpec
 
@@ -142,6 +143,10 @@ class AimlApiEndpoint:
             response = await self._edit(request, new_draft)
             chosen = response.images
             return response
+        except PipelineError as error:
+            # Whatever it quotes (a URL, an encoding, a reason), a server may have put the key in.
+            error.args = tuple([str(arg).replace(self._key, "[key]") for arg in error.args])
+            raise
         finally:
             for one in drafts:
                 if not any(one is kept for kept in chosen):
@@ -156,7 +161,7 @@ class AimlApiEndpoint:
         body = RequestBody(self.model, request)
         headers = self._headers.copy()
         headers["X-Client-Request-Id"] = request.id
-        said = _Said()
+        said = _Said(self._key)
         stream = AnswerStream(new_draft, max_bytes=self._max_response_bytes)
         try:
             with mapped_errors(body, place=self._place, timeout_s=self._timeout_s):
@@ -272,7 +277,8 @@ class AimlApiEndpoint:
 class _Said:
     """What an answer said about itself, as far as it came."""
 
-    def __init__(self) -> None:
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
         self.status = 0
         self.success = False
         self.inference_id: str | None = None
@@ -284,7 +290,8 @@ class _Said:
         self.status = response.status
         self.success = 200 <= response.status < 300
         self._headers = response.headers
-        self.inference_id = clean_text(self._headers.get("x-inference-id", ""), length=200) or None
+        inference_id = self._headers.get("x-inference-id", "")
+        self.inference_id = clean_text(inference_id, secret=self._secret, length=200) or None
         self.read(None)
 
     def read(self, document: object) -> None:

@@ -29,6 +29,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     parameters: dict[str, ParameterSpec] = {}
     prompt_max_length: int | None = None
     price_usd: float | None = None
+    superseded_by: str | None = None
 
 
 @cache
@@ -82,4 +83,5 @@ def _spec(model_id: str, entry: _Entry) -> ModelSpec:
         parameters=parameters,
         prompt_max_length=entry.prompt_max_length,
         price_usd=entry.price_usd,
+        superseded_by=entry.superseded_by,
     )

@@ -140,7 +140,7 @@ def error_for(
     problem = read_problem(body)
     words = clean_text(problem.message, secret=secret)
     said = f"({status}): {words}" if words else f"({status}, without a reason)"
-    inference_id = clean_text(headers.get("x-inference-id", ""), length=200) or None
+    inference_id = clean_text(headers.get("x-inference-id", ""), secret=secret, length=200) or None
     about_money = problem.kind.find("err_insuffic") >= 0 or _MONEY.search(words) is not None
 
     if status == 401:

@@ -15,17 +15,27 @@ time share one flush. After `Ledger.close` the one file is complete by itself.
 
 from pipeline.ledger.opening import open_ledger, open_reader
 from pipeline.ledger.queries import LedgerReader
-from pipeline.ledger.rows import AttemptRow, AttemptTotal, EditTotal, Run, RunRow
+from pipeline.ledger.rows import (
+    AttemptRow,
+    AttemptTotal,
+    EditTotal,
+    Holding,
+    Run,
+    RunRow,
+    Settlement,
+)
 from pipeline.ledger.writer import Ledger
 
 __all__ = [
     "AttemptRow",
     "AttemptTotal",
     "EditTotal",
+    "Holding",
     "Ledger",
     "LedgerReader",
     "Run",
     "RunRow",
+    "Settlement",
     "open_ledger",
     "open_reader",
 ]

@@ -21,12 +21,13 @@ _NO_LOG_CAN_BE_MADE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
 def open_ledger(
-    path: Path, *, origin: str, accept_origin: bool = False, busy_timeout_s: float = 30.0
+    path: Path, *, origin: str | None, accept_origin: bool = False, busy_timeout_s: float = 30.0
 ) -> Ledger:
     """Opens the ledger to write, and makes it, with its folder, if there is none. Blocks.
 
     ``origin`` is the endpoint's: a ledger belongs to one, and the ledger of another is refused
     with `ConfigError`, unless ``accept_origin`` says that from now on it belongs to this one.
+    ``None``: no endpoint will be asked, whoever it belongs to.
     ``busy_timeout_s``: how long a write waits for other processes. Raises `LedgerError` for a
     ledger that is damaged, of a newer program, or cannot be written.
     """
@@ -97,16 +98,16 @@ def _settings(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
 
-def _claim(connection: sqlite3.Connection, path: Path, origin: str, accept: bool) -> None:
+def _claim(connection: sqlite3.Connection, path: Path, origin: str | None, accept: bool) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         row = connection.execute("SELECT value FROM meta WHERE key = 'origin'").fetchone()
-        if row and row[0] != origin and not accept:
+        if row and origin is not None and row[0] != origin and not accept:
             raise ConfigError(
                 f"{path}: this ledger belongs to {row[0]} and the job now goes to {origin}: "
                 "choose another outputs.directory, or say --accept-origin if this is meant"
             )
-        if not row or row[0] != origin:
+        if origin is not None and (not row or row[0] != origin):
             connection.execute(
                 "INSERT INTO meta VALUES ('origin', ?) "
                 "ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - every part of these statements is from this package
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,14 @@ from typing import Any, Self, cast
 import msgspec
 
 from pipeline.ledger.faults import ledger_error, mapped_errors
-from pipeline.ledger.rows import ATTEMPT_FIELDS, AttemptRow, AttemptTotal, EditTotal, RunRow
+from pipeline.ledger.rows import (
+    ATTEMPT_FIELDS,
+    AttemptRow,
+    AttemptTotal,
+    EditTotal,
+    Holding,
+    RunRow,
+)
 from pipeline.ledger.text import clean
 from pipeline.models import Status, StoredImage
 
@@ -123,6 +130,78 @@ class LedgerReader:
         """Attempts that were sent and whose outcome is not known; the oldest first."""
         return self._attempts("WHERE status = 'unknown' ORDER BY started_at")
 
+    def attempts(self) -> Iterator[AttemptRow]:
+        """All attempts, the oldest first. Streams."""
+        with mapped_errors(self.path):
+            for row in self._connection.execute(f"{_ATTEMPTS} ORDER BY started_at, number"):
+                yield AttemptRow(*row)
+
+    def edits_with_status(
+        self, statuses: Collection[Status], *, reason: str | None = None
+    ) -> frozenset[str]:
+        """Ids of the records with one of the statuses (and this error code, if given).
+
+        Where ``unknown`` is among them also edits that have no record because a process died, or
+        was interrupted, while their request was on its way.
+        """
+        marks = ", ".join("?" * len(statuses))
+        values = [*statuses]
+        code = ""
+        if reason is not None:
+            code = " AND error_code = ?"
+            values.append(cast(Status, reason))
+        found = self._all(f"SELECT id FROM edits WHERE status IN ({marks}){code}", *values)
+        if "unknown" in statuses:
+            found += self._all(
+                f"SELECT edit_id FROM attempts WHERE status = 'unknown'{code} "
+                "AND edit_id NOT IN (SELECT id FROM edits)",
+                *values[len(statuses) :],
+            )
+        return frozenset(edit_id for (edit_id,) in found)
+
+    def holdings(self) -> Iterator[Holding]:
+        """Every picture that a record has, in alphabetical order of edits. Streams."""
+        fields = StoredImage.__struct_fields__
+        columns = ", ".join(f"images.{name}" for name in fields)
+        with mapped_errors(self.path):
+            for edit_id, status, *values in self._connection.execute(
+                f"SELECT edit_id, status, {columns} FROM images JOIN edits ON id = edit_id "
+                "ORDER BY edit_id, position"
+            ):
+                image = StoredImage(**dict(zip(fields, values, strict=True)))
+                yield Holding(edit_id=edit_id, status=status, image=image)
+
+    def successes_without_pictures(self) -> tuple[str, ...]:
+        """Ids of records that succeeded and name no picture."""
+        rows = self._all(
+            "SELECT id FROM edits WHERE status = 'succeeded' "
+            "AND id NOT IN (SELECT edit_id FROM images) ORDER BY id"
+        )
+        return tuple(edit_id for (edit_id,) in rows)
+
+    def models(self) -> frozenset[str]:
+        """The models of all records."""
+        return frozenset(model for (model,) in self._all("SELECT DISTINCT model FROM edits"))
+
+    def origin(self) -> str | None:
+        """The endpoint that this ledger belongs to."""
+        row = self._one("SELECT value FROM meta WHERE key = 'origin'")
+        return cast(str, row[0]) if row else None
+
+    def damage(self) -> tuple[str, ...]:
+        """What SQLite finds wrong with the file, at most 20 lines; nothing for a whole one."""
+        lines = [line for (line,) in self._all("PRAGMA integrity_check(20)")]
+        return () if lines == ["ok"] else tuple(lines)
+
+    def attempts_without_outcome(self, *codes: str) -> tuple[AttemptRow, ...]:
+        """Attempts that are open or unknown, or ended with one of the codes; the oldest first."""
+        marks = ", ".join("?" * len(codes))
+        return self._attempts(
+            "WHERE status IN ('started', 'unknown') "
+            f"OR error_code IN ({marks}) ORDER BY started_at, number",
+            *codes,
+        )
+
     def runs(self) -> tuple[RunRow, ...]:
         """All runs, the latest first."""
         rows = self._all(f"SELECT {_RUN_FIELDS} FROM runs ORDER BY started_at DESC, rowid DESC")
@@ -176,6 +255,11 @@ class LedgerReader:
             TYPICAL_OF,
         )
         return cast(float | None, row[0]) if row else None
+
+    def note(self, name: str) -> str | None:
+        """What `Ledger.keep_note` was last given under this name."""
+        row = self._one("SELECT value FROM meta WHERE key = ?", f"note {name}")
+        return row[0] if row else None
 
     def columns(self) -> tuple[str, ...]:
         """The columns of the view `results`: the fixed ones, then the manifest's own."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.models import AttemptStatus, CostSource, Status
+from pipeline.models import AttemptStatus, CostSource, Status, StoredImage
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +50,28 @@ class AttemptRow(msgspec.Struct, frozen=True):
 
 ATTEMPT_FIELDS = ", ".join(AttemptRow.__struct_fields__)
 """What to select, so that ``AttemptRow(*row)`` cannot mix up columns."""
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an attempt, as the provider's books say it. ``inference_id`` ``None``: as it
+    was."""
+
+    attempt_id: str
+    edit_id: str
+    status: AttemptStatus
+    cost_usd: float | None
+    cost_source: CostSource
+    inference_id: str | None
+    error_code: str | None
+    error_message: str | None
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture that a record says it has, with that record's status."""
+
+    edit_id: str
+    status: Status
+    image: StoredImage
 
 
 class EditTotal(msgspec.Struct, frozen=True, kw_only=True):

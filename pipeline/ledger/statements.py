@@ -27,6 +27,17 @@ class Rows:
         row = f"({', '.join('?' * width)})"
         self._texts = tuple((n, f"{before}{', '.join([row] * n)}{after}") for n in _SIZES)
 
+    def select(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Row]:
+        """What it finds for all rows."""
+        found: list[Row] = []
+        done = 0
+        for size, text in self._texts:
+            while len(rows) - done >= size:
+                values = [value for row in rows[done : done + size] for value in row]
+                found += connection.execute(text, values).fetchall()
+                done += size
+        return found
+
     def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
         """Executes it for all rows; how many rows of the table were touched."""
         touched = done = 0
@@ -102,11 +113,23 @@ EDITS = _insert(
     key="id",
 )
 
+NOTE = (
+    "INSERT INTO meta (key, value) VALUES (?, ?) "
+    "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
+
 IMAGES_GONE = Rows("DELETE FROM images WHERE edit_id IN (VALUES ", ")", width=1)
 
 IMAGES = _insert(
     "images", ("edit_id", "position", "path", "sha256", "size", "width", "height", "format")
 )
+
+ANSWERED = Rows(
+    "SELECT id FROM edits WHERE status IN ('succeeded', 'refused', 'rejected') AND id IN (VALUES ",
+    ")",
+    width=1,
+)
+"""Of the ids given, those whose record is an answer."""
 
 INPUTS = _insert("inputs", ("path", "size", "mtime_ns", "digest"), key="path")
 
@@ -120,4 +143,29 @@ ORPHANED_ATTEMPTS_CLOSED = (
 )
 ORPHANED_RUNS_CLOSED = (
     "UPDATE runs SET ended = 'process_ended', finished_at = ? WHERE ended IS NULL AND id <> ?"
+)
+
+SETTLED = (
+    "UPDATE attempts SET status = ?1, cost_usd = ?2, cost_source = ?3, "
+    "inference_id = coalesce(?4, inference_id), error_code = ?5, error_message = ?6 "
+    "WHERE id = ?7 AND status <> 'started' "
+    "AND (status, cost_usd, cost_source, inference_id, error_code, error_message) "
+    "IS NOT (?1, ?2, ?3, coalesce(?4, inference_id), ?5, ?6)"
+)
+"""Touches no row that says it already: settling twice changes nothing."""
+
+COSTS_OF_EDIT = (
+    "UPDATE edits SET cost_usd = (SELECT round(sum(cost_usd), 9) FROM attempts "
+    "WHERE edit_id = edits.id AND run_id = edits.run_id) WHERE id = ?"
+)
+HELD_EDIT_SETTLED = (
+    "UPDATE edits SET status = 'failed', error_code = last.error_code, "
+    "error_message = last.error_message FROM (SELECT error_code, error_message FROM attempts "
+    "WHERE edit_id = ?1 ORDER BY started_at DESC, number DESC LIMIT 1) AS last "
+    "WHERE id = ?1 AND status = 'unknown' AND NOT EXISTS "
+    "(SELECT 1 FROM attempts WHERE edit_id = ?1 AND status IN ('started', 'unknown'))"
+)
+PENDING_AGAIN = (
+    "UPDATE edits SET status = 'pending', error_code = 'picture_missing', error_message = ? "
+    "WHERE id = ? AND status = 'succeeded'"
 )

@@ -1,7 +1,7 @@
 """The ledger's one writer: a thread, a connection, and one commit for everybody who waits."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -9,8 +9,8 @@ from pipeline.batching import Batcher
 from pipeline.errors import LedgerError
 from pipeline.ledger import statements
 from pipeline.ledger.faults import ledger_error, mapped_errors
-from pipeline.ledger.rows import AttemptRow, Run
-from pipeline.ledger.statements import Row
+from pipeline.ledger.rows import AttemptRow, Run, Settlement
+from pipeline.ledger.statements import Row, Value
 from pipeline.ledger.text import clean, cleaned, json_text
 from pipeline.ledger.view import add_columns, known_columns, make_view
 from pipeline.models import Attempt, AttemptEnd, Edit, Record
@@ -27,6 +27,8 @@ _VALUE_ERRORS = (
 )
 """What SQLite and its binding say about a value; everything else is about the file."""
 
+_ANSWERS = ("succeeded", "refused", "rejected")
+
 LONGEST_DATA_SOURCE = 100
 """Characters kept of an input that the manifest spells out as a data URI."""
 
@@ -36,7 +38,8 @@ PATIENCE_AT_CLOSE_MS = 200
 
 class _Rows(NamedTuple):
     """Rows of one kind for one item. Of an edit also its ``images``, the manifest's new columns
-    (``names``), and the ``end`` of the attempt that made it.
+    (``names``), and the ``end`` of the attempt that made it; ``yields``: only if the edit has no
+    answer yet.
     """
 
     kind: Literal["start", "end", "edit", "input"]
@@ -44,6 +47,7 @@ class _Rows(NamedTuple):
     images: tuple[Row, ...] = ()
     names: tuple[str, ...] = ()
     end: Row | None = None
+    yields: bool = False
 
 
 _Write = _Rows | Callable[[sqlite3.Connection], Any]
@@ -108,20 +112,71 @@ class Ledger:
         self._post(_Rows("end", _end_row(attempt_id, end)))
 
     async def record(
-        self, record: Record, *, attempt_id: str | None = None, end: AttemptEnd | None = None
+        self,
+        record: Record,
+        *,
+        attempt_id: str | None = None,
+        end: AttemptEnd | None = None,
+        keep_answer: bool = False,
     ) -> None:
         """Writes the outcome of an edit and its pictures, replacing what the edit had before.
 
         One transaction, with the ``end`` of the attempt that brought it, if given: a reader sees
-        the old record or the new one, and never a success without its record. Raises
-        `LedgerError`.
+        the old record or the new one, and never a success without its record.
+
+        An answer that was paid for (succeeded, refused, rejected) is not replaced by a failure for
+        which nothing was even sent, such as an input that is away for a night; with
+        ``keep_answer`` only by a success. Raises `LedgerError`.
         """
         ended = _end_row(attempt_id, end) if attempt_id is not None and end is not None else None
-        await self._submit(self._edit_rows(record, ended))
+        rows = self._edit_rows(record, ended)
+        if record.status != "succeeded" and (keep_answer or not record.attempts):
+            rows = rows._replace(yields=True)
+        await self._submit(rows)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> int:
+        """Writes what became of attempts, in one transaction; how many were not so before.
+
+        The edits' costs follow; an edit that was held as ``unknown`` becomes ``failed`` when none
+        of its attempts is unknown any more. Settling again changes nothing. Raises `LedgerError`.
+        """
+        rows = [
+            (
+                *(one.status, one.cost_usd, one.cost_source, one.inference_id),
+                *(one.error_code, _whole(one.error_message), one.attempt_id),
+            )
+            for one in settlements
+        ]
+        edits = dict.fromkeys(one.edit_id for one in settlements)
+
+        def settle(connection: sqlite3.Connection) -> int:
+            changed = sum(connection.execute(statements.SETTLED, row).rowcount for row in rows)
+            for edit_id in edits:
+                connection.execute(statements.COSTS_OF_EDIT, (edit_id,))
+                connection.execute(statements.HELD_EDIT_SETTLED, (edit_id,))
+            return changed
+
+        changed: int = await self._submit(settle)
+        return changed
+
+    async def set_pending(self, messages: Mapping[str, str]) -> None:
+        """Makes edits that had succeeded ``pending``: the next run asks for them again.
+
+        ``messages``: why, by edit id; the code is ``picture_missing``. Raises `LedgerError`.
+        """
+        rows = [(_whole(message), edit_id) for edit_id, message in messages.items()]
+        await self._submit(
+            lambda connection: connection.executemany(statements.PENDING_AGAIN, rows).rowcount
+        )
 
     def remember_input(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
         """Queues the digest of an input file, as long as size and mtime stay what they are."""
         self._post(_Rows("input", (path, size, mtime_ns, digest)))
+
+    def keep_note(self, name: str, value: str) -> None:
+        """Queues a text to keep under a name, replacing what was there; see `LedgerReader.note`."""
+        row = (f"note {name}", clean(value))
+        self._post(lambda connection: connection.execute(statements.NOTE, row).rowcount)
 
     async def close_orphaned_attempts(
         self, run_id: str, *, finished_at: float
@@ -278,7 +333,7 @@ def _write_rows(
     starts = [item.row for item in rows if item.kind == "start"]
     ends = {item.row[0]: item.row for item in rows if item.kind == "end"}
     ends.update({item.end[0]: item.end for item in rows if item.end is not None})
-    edits = {item.row[0]: item for item in rows if item.kind == "edit"}
+    edits = _edits_to_write(connection, rows)
     statements.ATTEMPT_STARTS.run(connection, starts)
     if statements.ATTEMPT_ENDS.run(connection, list(ends.values())) != len(ends):
         raise LookupError(f"among {list(ends)[:3]} … is an attempt that was never started")
@@ -291,6 +346,20 @@ def _write_rows(
         columns = add_columns(connection, columns, names)
         make_view(connection, columns)
     return columns
+
+
+def _edits_to_write(connection: sqlite3.Connection, rows: Sequence[_Rows]) -> dict[Value, _Rows]:
+    """The last for each edit, without those that yield to an answer."""
+    edits: dict[Value, _Rows] = {}
+    yielding = [item.row[:1] for item in rows if item.yields]
+    answered = {row[0] for row in statements.ANSWERED.select(connection, yielding)}
+    for item in rows:
+        if item.kind != "edit" or (item.yields and item.row[0] in answered):
+            continue
+        edits[item.row[0]] = item
+        if item.row[1] in _ANSWERS:
+            answered.add(item.row[0])
+    return edits
 
 
 def _end_row(attempt_id: str, end: AttemptEnd) -> Row:

@@ -1,0 +1,120 @@
+"""What a person is shown, and asked, before money is spent."""
+
+import signal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.canary import CanaryReport, in_dollars, in_percent
+from pipeline.preflight import Preflight
+from pipeline.preview import Plan
+
+
+def plan_line(plan: Plan) -> str:
+    parts = [
+        f"{count:,} {name}"
+        for count, name in (
+            (plan.new, "new"),
+            (plan.changed, "changed"),
+            (plan.again, "failed before"),
+            (plan.unchanged, "unchanged"),
+            (plan.kept, "refused before"),
+            (plan.unreadable, "unreadable"),
+            (plan.orphaned, "orphaned"),
+        )
+        if count
+    ]
+    cost = "price unknown" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
+    todo = f"{counted(plan.requests, 'request')}, {counted(plan.pictures, 'picture')}, {cost}"
+    return f"{', '.join(parts) or 'no edits'} → {todo}, {about_minutes(plan.minutes)}"
+
+
+def agree(plan: Plan, *, above_usd: float, ask: bool) -> bool:
+    """Shows the plan in a line, and asks if it may cost more than ``above_usd``."""
+    console = Console(stderr=True, highlight=False)
+    console.print(plan_line(plan), soft_wrap=True)
+    costly = plan.requests > 0 and (plan.cost_usd is None or plan.cost_usd > above_usd)
+    return yes(console, "Go on?") if ask and costly else True
+
+
+def approve(report: CanaryReport) -> bool:
+    """Asks whether the rest may follow. What the canary came to was shown before."""
+    console = Console(stderr=True, highlight=False)
+    return yes(console, f"Go on with {counted(report.remaining, 'more edit')}?")
+
+
+def yes(console: Console, question: str) -> bool:
+    """The answer; Ctrl-C, SIGTERM and the end of input are a no.
+
+    A run's own handlers only take note of a signal for its event loop, which waits for this
+    answer: meanwhile a signal has to end the question itself.
+    """
+
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, end) for number in signals]
+    try:
+        answer = console.input(f"{question} \\[y/N] ")
+    except (KeyboardInterrupt, EOFError):
+        console.print()
+        return False
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+    return answer.strip().lower() in ("y", "yes")
+
+
+def print_preflight(found: Preflight, console: Console) -> None:
+    console.print(Text(found.findings, style="dim"), soft_wrap=True)
+    for warning in found.warnings:
+        console.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+
+
+def print_canary(report: CanaryReport, console: Console) -> None:
+    """What the first edits came to, with the interval in which the truth lies 19 times in 20."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", min_width=9)
+    table.add_column()
+    whole = report.edits + report.remaining
+    table.add_row("canary", f"{report.edits:,} of {counted(whole, 'edit')}")
+    table.add_row("succeeded", f"{report.succeeded:,}")
+    table.add_row("refused", f"{report.refused:,}  ({in_percent(report.refused_share)})")
+    table.add_row("failed", f"{report.failed:,}  ({in_percent(report.failed_share)})")
+    cost, median = report.cost_usd_per_edit, report.seconds_p50
+    if cost is not None:
+        table.add_row("an edit", f"${cost.value:.4f}  (${cost.low:.4f} to ${cost.high:.4f})")
+    if median is not None and report.seconds_p95 is not None:
+        table.add_row(
+            "",
+            f"{median.value:.1f} s median  ({median.low:.1f} to {median.high:.1f} s),"
+            f" 95 % within {report.seconds_p95:.1f} s",
+        )
+    if report.uncosted:
+        table.add_row("", f"cost unknown for {counted(report.uncosted, 'edit')}")
+    spent = f"${report.cost_usd:,.2f} of it spent"
+    if report.unknown_usd:
+        spent += f", up to ${report.unknown_usd:,.2f} of unknown outcome"
+    total = "not known" if report.total_usd is None else in_dollars(report.total_usd)
+    table.add_row("in all", f"{total}, {spent}")
+    for reason in report.reasons:
+        table.add_row("", Text(reason))
+    console.print(table)
+    for failure in report.failures:
+        console.print(Text(f"not kept: {failure}", style="red"), soft_wrap=True)
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def about_minutes(minutes: float) -> str:
+    if minutes == 0:
+        return "nothing to do"
+    if minutes < 1:
+        return "less than a minute"
+    if minutes < 120:
+        return f"about {counted(round(minutes), 'minute')}"
+    return f"about {minutes / 60:,.1f} hours"

@@ -1,0 +1,319 @@
+"""After a crash, after a bad night: `reconcile`, `retry`, `fsck`, and what they say."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from pipeline.filecheck import FsckReport
+    from pipeline.matching import Share
+    from pipeline.preview import Plan
+    from pipeline.reconciling import Reconciliation
+    from pipeline.running import RunResult
+
+app = typer.Typer()
+
+LISTED = 10
+"""Examples of each class on the screen; ``--json`` has more."""
+
+JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="The job file, as in jobs/shop.yaml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON on standard output.")]
+BaseUrl = Annotated[
+    str | None, typer.Option(metavar="URL", help="Another endpoint of the same kind.")
+]
+OfRehearsal = Annotated[bool, typer.Option("--rehearse", help="Of the rehearsal's outputs.")]
+
+
+@app.command()
+def reconcile(
+    job: JobFile,
+    wait: Annotated[
+        float, typer.Option(metavar="S", min=0, help="Wait up to S seconds for what is undecided.")
+    ] = 0.0,
+    delay: Annotated[
+        float, typer.Option(metavar="S", min=0, help="After S seconds the books show a request.")
+    ] = 600.0,
+    base_url: BaseUrl = None,
+    rehearse: OfRehearsal = False,
+    as_json: AsJson = False,
+) -> None:
+    """Settle requests of unknown outcome with the provider's own log and bill."""
+    import asyncio
+
+    from pipeline import api
+    from pipeline.cli import words
+
+    found = asyncio.run(
+        api.reconcile(
+            job,
+            wait_s=wait,
+            delay_s=delay,
+            base_url=base_url,
+            rehearse=rehearse,
+            observe=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    )
+    if as_json:
+        words.print_json(words.merged(found, exit_code=found.exit_code))
+    else:
+        print_reconciliation(found, job=job, delay_s=delay)
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def retry(
+    job: JobFile,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LIST", help="Of failed,refused,rejected,unknown; default: all four."),
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Only with this error code.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Only this edit; may be a glob, may be repeated."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask for at most so many edits.")] = None,
+    rehearse: Annotated[
+        bool,
+        typer.Option(
+            "--rehearse", help="Against the endpoint played on this machine: no key, no cost."
+        ),
+    ] = False,
+    profile: Annotated[
+        str, typer.Option(metavar="FILE|NAME", help="How the rehearsal's endpoint behaves.")
+    ] = "calm",
+    base_url: BaseUrl = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(metavar="USD", help="At most so many dollars, if the job allows them."),
+    ] = None,
+    no_preflight: Annotated[
+        bool,
+        typer.Option("--no-preflight", help="Do not look at key, balance, model and price first."),
+    ] = False,
+    accept_origin: Annotated[
+        bool,
+        typer.Option("--accept-origin", help="Go on in a ledger that belongs to another endpoint."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask anything.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask again for edits that have an outcome; the old one stays until a new one succeeds."""
+    import asyncio
+
+    from pipeline import api
+    from pipeline.cli import asking, words
+
+    loaded = api.load_job(job)
+    terminal = sys.stderr.isatty()
+    counted: list[Plan] = []
+
+    def confirm(found: "Plan") -> bool:
+        counted.append(found)
+        free = rehearse or not found.requests
+        return asking.agree(found, above_usd=loaded.confirm_above_usd, ask=not (yes or free))
+
+    async def go() -> "RunResult":
+        total = lambda: counted[0].requests if counted else None  # noqa: E731
+        with words.progress(terminal, total) as observe:
+            return await api.retry(
+                loaded,
+                status=status or (),
+                reason=reason,
+                only=only or (),
+                limit=limit,
+                base_url=base_url,
+                rehearse=rehearse,
+                profile=profile,
+                accept_origin=accept_origin,
+                max_cost_usd=max_cost,
+                preflight=not no_preflight,
+                confirm=confirm if terminal and not yes else None,
+                observe=observe,
+                signals=True,
+            )
+
+    result = asyncio.run(go())
+    if as_json:
+        words.print_json(result)
+    elif result.ended == "finished" and not result.totals.finished:
+        chosen = [f"status {', '.join(status)}"] if status else []
+        chosen += [f"error code {reason}"] if reason else []
+        print(f"Nothing to ask again: no edit with {' and '.join(chosen) or 'such an outcome'}.")
+    else:
+        words.print_result(result, job=job, rehearsal=rehearse)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def fsck(
+    job: JobFile,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what can be mended; nothing is lost.")
+    ] = False,
+    rehearse: OfRehearsal = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hold the ledger against the files: missing, damaged, left over, or to be saved."""
+    import asyncio
+
+    from pipeline import api
+    from pipeline.cli import words
+
+    report = asyncio.run(api.fsck(job, repair=repair, rehearse=rehearse))
+    if as_json:
+        words.print_json(words.merged(report, exit_code=report.exit_code))
+    else:
+        print_fsck(report, job=job, repair=repair)
+    raise typer.Exit(report.exit_code)
+
+
+def print_reconciliation(found: "Reconciliation", *, job: Path, delay_s: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    rows: list[tuple[Share, str, str]] = [
+        (found.billed_have, "green", "billed, and the picture is with us"),
+        (found.billed_lost, "red", "billed, and no picture came"),
+        (found.not_billed, "cyan", "not billed: what was set aside is free again"),
+        (found.billed_unknown, "red", "billed, and no attempt of this job explains it"),
+        (found.undecided, "yellow", "still undecided: the provider's books may lag"),
+        (found.unconfirmed, "yellow", "in the ledger as paid, and not on the books: left as it is"),
+    ]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", min_width=7)
+    table.add_column(justify="right")
+    for number, (share, style, meaning) in enumerate(rows):
+        if share.count or number < 2:
+            style = style if share.count else "dim"
+            table.add_row(
+                Text(f"{share.count:,}", style="bold " + style),
+                Text(_dollars(share.usd), style=style),
+                meaning,
+            )
+    console.print()
+    console.print(table)
+    for share, style, meaning in rows[1:]:
+        if share.count:
+            _print_items(console, share, Text(meaning.partition(":")[0], style=style))
+    console.print()
+    changed = f"{found.settled:,} settled now" if found.settled else "nothing new to settle"
+    console.print(f"  [dim]ledger[/]  {_dollars(found.ledger_usd)}, {changed}")
+    if found.unknown_usd:
+        console.print(f"  [dim]unsure[/]  up to {_dollars(found.unknown_usd)}")
+    for note in found.notes:
+        console.print(Text(f"  note    {note}", style="yellow"), soft_wrap=True)
+    if found.undecided.count:
+        console.print(
+            Text(f"  next    pipeline reconcile {job} --wait {delay_s:g}   (or later, without)"),
+            soft_wrap=True,
+        )
+    elif found.settled:
+        console.print(
+            Text(f"  next    pipeline plan {job}   (what is not done yet, and what it costs)"),
+            soft_wrap=True,
+        )
+    console.print()
+
+
+def _print_items(console: "Console", share: "Share", title: object) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print()
+    console.print(title)
+    table = Table.grid(padding=(0, 2))
+    for item in share.items[:LISTED]:
+        cost = "" if item.usd is None else _dollars(item.usd)
+        table.add_row(Text(f"  {item.edit_id or '?'}"), Text(item.id), Text(cost, style="dim"))
+    console.print(table)
+    if share.count > LISTED:
+        console.print(f"  … and {share.count - LISTED:,} more (--json names {len(share.items)})")
+
+
+MEANINGS = {
+    "damaged_ledger": ("the ledger is damaged", ""),
+    "open_attempt": ("left open by a process that died", "closed as unknown"),
+    "unrecorded": ("paid for and stored, without a record", "adopted: not paid again"),
+    "missing": ("the picture is gone", "asked for again by the next run"),
+    "damaged": ("the picture is cut off or damaged", "asked for again by the next run"),
+    "changed": ("the picture is not the one that came", ""),
+    "unreadable": ("the picture cannot be read", ""),
+    "orphaned": ("no record knows the picture", "moved to orphaned/"),
+    "leftover": ("a temporary file of a process that died", "removed"),
+}
+
+
+def print_fsck(report: "FsckReport", *, job: Path, repair: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    size = f"{report.bytes / 1e3:,.1f} kB"
+    if report.bytes >= 1e6:
+        unit, name = (1e9, "GB") if report.bytes >= 1e9 else (1e6, "MB")
+        size = f"{report.bytes / unit:,.1f} {name}"
+    console.print(f"\n{report.pictures:,} recorded pictures read and compared, {size}")
+    if not report.counts:
+        console.print("[green]All is well:[/] the ledger and the files agree.")
+    for kind, count in report.counts.items():
+        meaning, mended = MEANINGS[kind]
+        done = report.repaired.get(kind, 0)
+        state = Text(f"  → {mended}", style="green") if done == count else Text()
+        console.print()
+        console.print(Text(f"{count:>7,}  {meaning}", style="bold") + state)
+        table = Table.grid(padding=(0, 2))
+        shown = [one for one in report.findings if one.kind == kind]
+        for one in shown[:LISTED]:
+            names = [name for name in (one.edit_id, one.path) if name]
+            table.add_row("        ", Text(": ".join(names)), Text(one.detail, style="dim"))
+        console.print(table)
+        if count > LISTED:
+            console.print(f"         … and {count - LISTED:,} more (--json names {len(shown)})")
+    _print_next(console, report, job=job, repair=repair)
+
+
+def _print_next(console: "Console", report: "FsckReport", *, job: Path, repair: bool) -> None:
+    from rich.text import Text
+
+    from pipeline.cli.asking import counted
+
+    lines = list(report.notes)
+    if report.asked_again:
+        cost = report.asked_again_usd
+        price = "at an unknown price" if cost is None else f"for {_dollars(cost)}"
+        whose = "the next run asks" if repair else "after a repair the next run would ask"
+        lines.append(f"{whose} again for {counted(report.asked_again, 'edit')}, {price}")
+    if report.counts.get("changed"):
+        lines.append(
+            "changed pictures are yours to judge: to have one anew, delete it and run this command"
+            " with --repair"
+        )
+    mendable = report.left - sum(
+        report.counts.get(kind, 0) for kind in ("changed", "unreadable", "damaged_ledger")
+    )
+    if mendable > 0 and not repair:
+        lines.append(f"to mend: pipeline fsck {job} --repair")
+    if report.unknown_attempts:
+        lines.append(
+            f"{counted(report.unknown_attempts, 'attempt')} of unknown outcome:"
+            f" pipeline reconcile {job}"
+        )
+    if lines:
+        console.print()
+    for line in lines:
+        console.print(Text(f"  {line}"), soft_wrap=True)
+    console.print()
+
+
+def _dollars(usd: float) -> str:
+    return f"${usd:,.3f}".removesuffix("0")
