@@ -22,15 +22,27 @@ __all__ = [
     "RunResult",
     "StoredImage",
     "check",
+    "fsck",
     "load_job",
     "plan",
     "read_ledger",
+    "reconcile",
     "run",
     "status",
 ]
 
 _HOMES = {
-    "pipeline.api": ("JobStatus", "check", "load_job", "plan", "read_ledger", "run", "status"),
+    "pipeline.api": (
+        "JobStatus",
+        "check",
+        "fsck",
+        "load_job",
+        "plan",
+        "read_ledger",
+        "reconcile",
+        "run",
+        "status",
+    ),
     "pipeline.job": ("Job",),
     "pipeline.models": ("Attempt", "Edit", "Problem", "Record", "StoredImage"),
     "pipeline.preview": ("Plan",),
@@ -38,7 +50,17 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
-    from pipeline.api import JobStatus, check, load_job, plan, read_ledger, run, status
+    from pipeline.api import (
+        JobStatus,
+        check,
+        fsck,
+        load_job,
+        plan,
+        read_ledger,
+        reconcile,
+        run,
+        status,
+    )
     from pipeline.job import Job
     from pipeline.models import Attempt, Edit, Problem, Record, StoredImage
     from pipeline.preview import Plan

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from pipeline.backlog import Backlog, Later
 from pipeline.errors import EditError, InputError, PipelineError
 from pipeline.models import Edit, Problem, Record
 from pipeline.planning import Item, Planned, State, Unready
@@ -20,6 +21,11 @@ from pipeline.planning import Item, Planned, State, Unready
 LOOKAHEAD_ROWS = 2000
 LOOKAHEAD_S = 0.1
 """A planning step ends after this much, so that progress shows even where nothing is new."""
+
+WAITING_PER_MEMBER = 16
+"""Edits that may wait for their next attempt, for each of the crew: more, and nothing fresh is
+begun. They hold a few kilobytes each, and so there is a number for large crews as well."""
+MOST_WAITING = 20_000
 
 FIRST_STEP_EDITS = 8
 """The first planning step is short: the first request should leave at once."""
@@ -50,24 +56,45 @@ class Stopping(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int
 
 
+class DrainOver(msgspec.Struct, frozen=True, kw_only=True):
+    """Event: a drain took longer than ``after_s``; what is in flight is cancelled."""
+
+    after_s: float
+    in_flight: int
+
+
+Ending = Stopping | DrainOver
+
+
 class EditWorker(Protocol):
-    async def __call__(self, planned: Planned) -> Record: ...
+    """Does an edit: to its record, or until it has to wait; then it is called with that again."""
+
+    async def __call__(self, work: Planned | Later) -> Record | Later: ...
 
     async def fail(self, planned: Planned, error: EditError) -> Record: ...
 
 
 class Stop:
     """One mechanism to stop. The first request drains: nothing new starts, attempts that were
-    committed run to their end. The second cancels those too.
+    committed run to their end, for at most ``drain_s`` seconds (``None``: as long as it takes).
+    The second cancels those too.
     """
 
-    def __init__(self, observe: Callable[[Stopping], None]) -> None:
+    def __init__(self, observe: Callable[[Ending], None], *, drain_s: float | None = None) -> None:
         self._observe = observe
+        self._drain_s = drain_s
+        self._deadline: asyncio.TimerHandle | None = None
         self._crew: dict[asyncio.Task[None], int] = {}
         self.reason: BaseException | None = None
 
     def enlist(self, task: asyncio.Task[None]) -> None:
         self._crew[task] = 0
+
+    def dismiss(self) -> None:
+        """The crew has ended."""
+        self._crew.clear()
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     def request(self, reason: BaseException) -> None:
         """Call from the loop's thread. A fatal error after an interruption is the one reported."""
@@ -75,11 +102,22 @@ class Stop:
         if first or (isinstance(reason, PipelineError) and isinstance(self.reason, Interrupted)):
             self.reason = reason
         if first:
-            in_flight = sum([bool(depth) for depth in self._crew.values()])
-            self._observe(Stopping(reason=str(reason), in_flight=in_flight))
+            self._observe(Stopping(reason=str(reason), in_flight=self._in_flight()))
+            if self._drain_s is not None:
+                loop = asyncio.get_running_loop()
+                self._deadline = loop.call_later(self._drain_s, self._give_up, self._drain_s)
         for task, committed in self._crew.items():
             if not committed or (not first and isinstance(reason, Interrupted)):
                 task.cancel()
+
+    def _in_flight(self) -> int:
+        return sum([bool(depth) for task, depth in self._crew.items() if not task.done()])
+
+    def _give_up(self, after_s: float) -> None:
+        if in_flight := self._in_flight():
+            self._observe(DrainOver(after_s=after_s, in_flight=in_flight))
+        for task in self._crew:
+            task.cancel()
 
     @contextmanager
     def committed(self) -> Iterator[None]:
@@ -127,13 +165,17 @@ class Engine:
 
         ``step``: a context for each bounded step of planning, in the planning thread.
         """
-        queue: asyncio.Queue[Item | None] = asyncio.Queue(maxsize=self._crew)
-        async with asyncio.TaskGroup() as group:
-            for part in (
-                self._produce(_Steps(items, self._left, step), queue),
-                *(self._member(queue) for _ in range(self._crew)),
-            ):
-                self._stop.enlist(group.create_task(self._obey(part)))
+        waiting = min(self._crew * WAITING_PER_MEMBER, MOST_WAITING)
+        backlog = Backlog(fresh=self._crew, waiting=waiting)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in (
+                    self._produce(_Steps(items, self._left, step), backlog),
+                    *(self._member(backlog) for _ in range(self._crew)),
+                ):
+                    self._stop.enlist(group.create_task(self._obey(part)))
+        finally:
+            self._stop.dismiss()
 
     async def _obey(self, part: Coroutine[Any, Any, None]) -> None:
         try:
@@ -144,7 +186,7 @@ class Engine:
         except Exception as error:  # a bug too: what others were paid for is kept first
             self._stop.request(error)
 
-    async def _produce(self, steps: "_Steps", queue: asyncio.Queue[Item | None]) -> None:
+    async def _produce(self, steps: "_Steps", backlog: Backlog) -> None:
         loop = asyncio.get_running_loop()
         # A thread of its own: SQLite's reader and the manifest stay in one place.
         with ThreadPoolExecutor(1, thread_name_prefix="plan") as thread:
@@ -154,20 +196,22 @@ class Engine:
                 if batch.counts or batch.complete:
                     self._observe(Scanned(counts=batch.counts, complete=batch.complete))
                 for item in batch.items:
-                    await queue.put(item)
+                    await backlog.put(item)
                 if batch.complete:
                     break
                 largest = max(self._crew, FIRST_STEP_EDITS)
-        for _ in range(self._crew):
-            await queue.put(None)
+        backlog.close()
 
-    async def _member(self, queue: asyncio.Queue[Item | None]) -> None:
-        while self._stop.reason is None and (item := await queue.get()) is not None:
-            if isinstance(item, Planned):
-                record = await self._worker(item)
+    async def _member(self, backlog: Backlog) -> None:
+        while self._stop.reason is None and (item := await backlog.take()) is not None:
+            if isinstance(item, Planned | Later):
+                outcome = await self._worker(item)
             else:
-                record = await self._unready(item)
-            self._observe(Finished(record=record, asked=self._asked(record.edit)))
+                outcome = await self._unready(item)
+            if isinstance(outcome, Later):
+                backlog.postpone(outcome)
+            else:
+                self._observe(Finished(record=outcome, asked=self._asked(outcome.edit)))
 
     async def _unready(self, item: Unready | Problem) -> Record:
         if isinstance(item, Unready):

@@ -1,24 +1,44 @@
-"""Ctrl-C and SIGTERM, as requests to stop. For the main thread's loop only."""
+"""Ctrl-C and SIGTERM, as requests to stop; SIGUSR1, as a question. For the main thread's loop."""
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from pipeline.engine import Interrupted, Stop
 
+_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_DEFAULTS: dict[int, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+
 
 @contextmanager
 def interruptible(stop: Stop) -> Iterator[None]:
-    """While this lasts, the first Ctrl-C or SIGTERM drains and the second cancels."""
+    """While this lasts, the first Ctrl-C or SIGTERM drains and the second cancels. The third ends
+    the process at once, whatever hangs; the ledger bears that.
+    """
     loop = asyncio.get_running_loop()
+    received = 0
 
     def interrupt(number: int) -> None:
+        nonlocal received
+        received += 1
+        if received == 2:
+            for each in _NUMBERS:
+                loop_lets_go(each)
+                signal.signal(each, signal.SIG_DFL)
         stop.request(Interrupted(f"{signal.Signals(number).name} received"))
 
+    def loop_lets_go(number: int) -> None:
+        if number not in previous:
+            loop.remove_signal_handler(number)
+
     previous: dict[int, Any] = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _NUMBERS:
         try:
             loop.add_signal_handler(number, interrupt, number)
         except NotImplementedError:  # Windows
@@ -28,8 +48,25 @@ def interruptible(stop: Stop) -> Iterator[None]:
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if number in previous:
-                signal.signal(number, previous[number])
-            else:
-                loop.remove_signal_handler(number)
+        for number in _NUMBERS:
+            loop_lets_go(number)
+            signal.signal(number, previous.get(number, _DEFAULTS[number]))
+
+
+@contextmanager
+def answering(tell: Callable[[], None]) -> Iterator[None]:
+    """While this lasts, SIGUSR1 calls ``tell``, also when the loop is busy. POSIX only."""
+    number = getattr(signal, "SIGUSR1", None)
+    if number is None:
+        yield
+        return
+
+    def answer(_: int, __: FrameType | None) -> None:
+        tell()
+
+    # Not the loop's own handlers: they wait for the loop, which may be what hangs.
+    before = signal.signal(number, answer)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)

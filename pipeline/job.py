@@ -1,8 +1,9 @@
 """A job file to a frozen `Job`: parsed and checked here, trusted everywhere else."""
 
+import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -20,8 +21,9 @@ from pydantic import (
 )
 
 from pipeline.errors import JobError
+from pipeline.job_words import in_words
 from pipeline.manifest.names import name_problem
-from pipeline.manifest.problems import did_you_mean, listed, quoted
+from pipeline.manifest.problems import quoted
 from pipeline.manifest.safe_yaml import (
     YamlList,
     YamlMap,
@@ -65,7 +67,9 @@ def _origin(value: str) -> str:
         host, port = url.hostname, url.port
     except ValueError:
         host = None
-    if host is None or url.scheme not in ("http", "https") or port == 0:
+    # urlsplit drops line ends and tabs in silence.
+    unclean = re.search(r"[\x00-\x20\x7f]", value) is not None
+    if host is None or url.scheme not in ("http", "https") or port == 0 or unclean:
         raise ValueError("it is no http or https URL (https://host, perhaps with a path)")
     # The value is not shown: it may hold a key.
     if url.username is not None or url.password is not None:
@@ -148,6 +152,10 @@ class Limits(_Part):
     images_per_minute: PerMinute | None = None
     adaptive: bool = True
     max_bytes_in_flight: Bytes = 512 * 10**6
+    on_quota: Literal["wait", "stop"] = "wait"
+    quota_after_s: Seconds = 1800.0
+    drain_s: Seconds = 330.0
+    stall_s: Seconds = 600.0
 
 
 class Retry(_Part):
@@ -159,6 +167,10 @@ class Retry(_Part):
     wait_jitter_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 1.0
     no_image_attempts: Annotated[int, Field(ge=1, le=100)] = 2
     on_unknown: Literal["retry", "hold"] = "retry"
+    unknown_budget_usd: Dollars | None = None
+    edit_timeout_s: Seconds = 3600.0
+    breaker_after: Annotated[int, Field(ge=2, le=1000)] = 10
+    outage_s: Seconds = 3600.0
 
 
 class Budget(_Part):
@@ -166,6 +178,15 @@ class Budget(_Part):
 
     run_usd: Dollars | None = None
     day_usd: Dollars | None = None
+
+
+class Canary(_Part):
+    """A few edits first, and what they must keep to. ``None``: no canary; anything goes."""
+
+    edits: Annotated[int, Field(ge=1)] | None = None
+    max_failure_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = 0.5
+    max_cost_usd_per_edit: Dollars | None = None
+    max_seconds_p95: Seconds | None = None
 
 
 class Outputs(_Part):
@@ -188,6 +209,7 @@ class Job(_Part):
     limits: Limits = Limits()
     retry: Retry = Retry()
     budget: Budget = Budget()
+    canary: Canary = Canary()
     outputs: Outputs
     confirm_above_usd: Dollars = 1.0
     checks: dict[str, Any] = {}
@@ -212,6 +234,14 @@ class Job(_Part):
         except ValueError as error:
             raise JobError(f"--base-url: {error}") from None
         return self._with(endpoint=self.endpoint.model_copy(update={"base_url": url}))
+
+    def capped(self, run_usd: float) -> "Job":
+        """The same job, at most so dear: the lower of this and its own cap. Raises `JobError`."""
+        if not (math.isfinite(run_usd) and run_usd >= 0):
+            raise JobError("--max-cost: it is no sum of money (dollars, as in --max-cost 25)")
+        own = self.budget.run_usd
+        cap = run_usd if own is None else min(own, run_usd)
+        return self._with(budget=self.budget.model_copy(update={"run_usd": cap}))
 
     def for_rehearsal(self) -> "Job":
         """The same job with outputs of its own, beside the real ones and always local."""
@@ -252,7 +282,9 @@ def load_job(path: Path) -> Job:
                 context={"folder": location.parent, "path": location},
             )
         except ValidationError as error:
-            found = [_in_words(dict(problem), top) for problem in error.errors(include_url=False)]
+            found = [
+                in_words(dict(problem), top, Job) for problem in error.errors(include_url=False)
+            ]
             problems = [f"{label}:{line}: {message}" for line, message in sorted(set(found))]
     if len(problems) > MAX_PROBLEMS:
         hidden = len(problems) - MAX_PROBLEMS
@@ -327,71 +359,3 @@ def _secrets(node: YamlNode) -> Iterator[tuple[int, str]]:
             yield from _secrets(item)
     elif _SECRET_VALUE.fullmatch(node.text.strip()):
         yield node.line, f"this value looks like a key; {way_out}"
-
-
-def _in_words(problem: dict[str, Any], top: YamlMap) -> tuple[int, str]:
-    """pydantic's complaint as a line number and a sentence."""
-    location: tuple[int | str, ...] = problem["loc"]
-    key = ".".join(str(part) for part in location)
-    line = _line(top, location)
-    kind: str = problem["type"]
-    context: dict[str, Any] = problem.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        where = f" in {quoted('.'.join(map(str, location[:-1])))}" if location[:-1] else ""
-        name = str(location[-1])
-        hint = did_you_mean(name, known) or f" (there are {listed(known)})"
-        return line, f"unknown key {quoted(name)}{where}{hint}"
-    if kind == "missing":
-        return line, f"{key!r} is missing (add it: {key}: …)"
-    if kind == "value_error":
-        return line, f"{key}: {context['error']}"
-    words = _WORDS.get(kind)
-    if words is None:
-        return line, f"{key}: {problem['msg'][:1].lower()}{problem['msg'][1:]}"
-    return line, f"{key}: {words.format(**context)}"
-
-
-_WORDS = {
-    "int_parsing": "no whole number",
-    "int_type": "no whole number",
-    "int_from_float": "no whole number",
-    "float_parsing": "no number",
-    "float_type": "no number",
-    "finite_number": "no finite number",
-    "bool_parsing": "neither true nor false",
-    "bool_type": "neither true nor false",
-    "string_type": "no text",
-    "path_type": "no path",
-    "dict_type": "no mapping (write 'key: value' lines below it)",
-    "model_type": "no mapping (write 'key: value' lines below it)",
-    "tuple_type": "no list",
-    "too_short": "empty (name at least one)",
-    "literal_error": "not among the choices ({expected})",
-    "greater_than": "must be greater than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than_equal": "must be at most {le:g}",
-}
-
-
-def _known_keys(location: Iterable[int | str]) -> list[str]:
-    model: type[BaseModel] = Job
-    for part in location:
-        field = model.model_fields[str(part)]
-        assert isinstance(field.annotation, type)  # noqa: S101 - only models forbid keys
-        model = field.annotation
-    return list(model.model_fields)
-
-
-def _line(top: YamlMap, location: Iterable[int | str]) -> int:
-    """Where the innermost key stands that the file has."""
-    node: YamlNode = top
-    line = top.line
-    for part in location:
-        if isinstance(node, YamlMap) and part in node.entries:
-            line = node.lines[str(part)]
-            node = node.entries[str(part)]
-        elif isinstance(node, YamlList) and isinstance(part, int) and part < len(node.items):
-            node = node.items[part]
-            line = node.line
-    return line

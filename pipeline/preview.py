@@ -1,14 +1,18 @@
 """What a job would do: its manifests read, its edits held against the ledger. Spends nothing."""
 
 import fnmatch
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
 
+from pipeline.again import Again
 from pipeline.endpoints.catalog import all_parameter_names, model_spec
-from pipeline.errors import ManifestError
+from pipeline.errors import ConfigError, ManifestError
 from pipeline.job import Job
 from pipeline.ledger import LedgerReader, open_reader
 from pipeline.manifest import missing_inputs, read_manifests
@@ -55,6 +59,26 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...]
 
 
+class Within:
+    """Items, for ``seconds`` at most; afterwards ``complete`` says whether they were all.
+
+    Counting a million rows takes a minute, and the first request should not wait for it.
+    """
+
+    def __init__(self, items: Iterable[Item], seconds: float | None) -> None:
+        self._items = items
+        self._seconds = seconds
+        self.complete = True
+
+    def __iter__(self) -> Iterator[Item]:
+        end = None if self._seconds is None else time.monotonic() + self._seconds
+        for item in self._items:
+            yield item
+            if end is not None and time.monotonic() > end:
+                self.complete = False
+                return
+
+
 def read_edits(job: Job, model: ModelSpec) -> Iterator[Edit | Problem]:
     """The job's edits, lazily. Raises `ManifestError`, and `JobError` about the job's values."""
     return read_manifests(
@@ -91,6 +115,7 @@ def make_planner(
     model: ModelSpec,
     history: LedgerReader | None,
     remember: Callable[[str, int, int, str], None],
+    again: Again | None = None,
 ) -> Planner:
     return Planner(
         model=model,
@@ -99,6 +124,7 @@ def make_planner(
         digest_file=lambda path: digest_file(Path(path)),
         remember=remember,
         hold_unknown=job.retry.on_unknown == "hold",
+        again=None if again is None else partial(again.edits, history),
     )
 
 
@@ -107,6 +133,41 @@ def refuse_problems(items: Iterable[Edit | Problem]) -> None:
     problems = [item for item in items if isinstance(item, Problem)]
     if problems:
         raise ManifestError(problem_list([str(p) for p in problems], len(problems)))
+
+
+def read_once(job: Job) -> bool:
+    """Whether a manifest is a pipe: counted, it would be gone before it is worked on."""
+    return any(path.exists() and not path.is_file() for path in job.manifest)
+
+
+def refuse_pipes(job: Job) -> None:
+    """For whoever needs the plan of a run before it starts. Raises `ConfigError`."""
+    if read_once(job):
+        raise ConfigError(
+            "the manifest is a pipe, which can be read only once, so its edits cannot be counted"
+            " first (save it as a file; or run with --yes and without a canary)"
+        )
+
+
+def sound_edits(
+    job: Job, model: ModelSpec, only: Sequence[str], ahead: int
+) -> Iterator[Edit | Problem]:
+    """The edits to hold against the ledger, of which the first ``ahead`` rows were read and are in
+    order. Raises `ManifestError` with what is wrong in those, `ConfigError` if none is chosen.
+    """
+    edits = read_edits(job, model)
+    head = list(islice(edits, ahead))
+    refuse_problems(chosen(head, only))
+    found = chosen(chain(head, edits), only)
+    if not only:
+        return found
+    first = list(islice(found, 1))
+    if not first:
+        raise ConfigError(
+            f"no edit's id matches --only {' '.join(only)} (ids are in the manifest's column"
+            " 'id'; quote globs, as in --only 'shoe-*')"
+        )
+    return chain(first, found)
 
 
 def problem_list(problems: Sequence[str], count: int) -> str:
@@ -142,11 +203,29 @@ def plan(job: Job, *, only: Sequence[str] = (), limit: int | None = None) -> Pla
     reader = open_reader(ledger_path(job))
     try:
         planner = make_planner(job, model, reader, lambda *_: None)
-        items = planner.plan(chosen(read_edits(job, model), only))
-        return count_plan(job, model, items, reader, whole=not only, limit=limit)
+        return count_job(job, planner, reader, only=only, limit=limit)[0]
     finally:
         if reader is not None:
             reader.close()
+
+
+def count_job(
+    job: Job,
+    planner: Planner,
+    reader: LedgerReader | None,
+    *,
+    only: Sequence[str] = (),
+    limit: int | None = None,
+    seconds: float | None = None,
+) -> tuple[Plan, bool]:
+    """What there is to do, and whether that is all: after ``seconds`` counting is cut short."""
+    model = model_spec(job.endpoint.model)
+    if seconds is not None and read_once(job):
+        return count_plan(job, model, iter(()), reader, whole=False, limit=limit), False
+    items = Within(planner.plan(chosen(read_edits(job, model), only)), seconds)
+    whole = not only and seconds is None and planner.again is None
+    plan = count_plan(job, model, iter(items), reader, whole=whole, limit=limit)
+    return plan, items.complete
 
 
 def count_plan(

@@ -12,13 +12,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.engine import Finished, Scanned, Stopping
+from pipeline.canary import CanaryReport
+from pipeline.engine import DrainOver, Finished, Scanned, Stopping
 from pipeline.models import Record
+from pipeline.outage import EndpointDown, EndpointUp
+from pipeline.preflight import Preflight
 from pipeline.running import Event, Gauges, Started
+from pipeline.watchdog import PHASES, Stalled
 from pipeline.worker import CoolingDown, Retrying
 
 RATE_WINDOW_S = 60.0
 PROBLEMS_KEPT = 3
+
+UNREMARKABLE = ("nothing", "stated concurrency")
+"""What holds requests back when all is as the job says."""
 
 STYLES = {
     "succeeded": "green",
@@ -47,17 +54,40 @@ def describe(event: Event) -> str | None:
                 f" again in {event.wait_s:.1f} s"
             )
         case CoolingDown():
-            return (
-                f"rate limited: nothing leaves for {event.wait_s:.1f} s,"
-                f" then at most {event.concurrency} at once"
-            )
+            return f"rate limited: nothing leaves for {event.wait_s:.1f} s, {pace_in_words(event)}"
         case Stopping():
             return (
                 f"stopping ({event.reason}): nothing new starts,"
                 f" {event.in_flight} in flight are finished and kept"
             )
+        case DrainOver():
+            return (
+                f"the drain took longer than {event.after_s:,.0f} s (limits.drain_s):"
+                f" {event.in_flight} in flight are cut off and counted as unknown"
+            )
+        case EndpointDown():
+            return (
+                f"the endpoint keeps failing ({event.code}: {event.message}): nothing new leaves,"
+                f" one request asks again in {event.probe_in_s:.1f} s"
+            )
+        case EndpointUp():
+            return f"the endpoint answers again, after {event.down_s:,.1f} s: going on"
+        case Stalled():
+            where = ", ".join([f"{n} {PHASES[phase]}" for phase, n in event.phases.items()])
+            longest = ", ".join([f"{s.edit_id} {s.seconds:,.0f} s" for s in event.longest])
+            return f"nothing has ended for {event.seconds:,.0f} s: {where} (longest: {longest})"
+        case Preflight() | CanaryReport():
+            return event.line
         case Scanned():
             return None
+
+
+def pace_in_words(event: CoolingDown) -> str:
+    """What holds after a 429, as learned so far."""
+    words = f"then at most {event.concurrency} at once"
+    if event.requests_per_minute is not None:
+        words += f" and {event.requests_per_minute:,.0f} requests a minute"
+    return words
 
 
 def _describe_record(record: Record) -> str:
@@ -187,7 +217,8 @@ class LiveProgress:
         parts = [f"{rate:,.0f} pictures/min"]
         if self._gauges is not None:
             gauges = self._gauges()
-            parts.append(f"{gauges.in_flight} of {gauges.concurrency} in flight")
+            held = "" if gauges.in_force in UNREMARKABLE else f" ({gauges.in_force})"
+            parts.append(f"{gauges.in_flight} of {gauges.concurrency} in flight{held}")
             money = f"${gauges.spent_usd:,.2f} spent"
             if gauges.reserved_usd:
                 money += f", ${gauges.reserved_usd:,.2f} reserved"

@@ -8,61 +8,74 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from datetime import UTC, datetime
-from itertools import chain, islice
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-from yarl import URL
 
 from pipeline import __version__
-from pipeline.budget import Budget
-from pipeline.endpoints import Endpoint, open_endpoint
-from pipeline.endpoints.aimlapi import origin_of
+from pipeline.again import Again, KeepingAnswers
+from pipeline.attempts import Attempts
+from pipeline.budget import Budget, midnight_before
+from pipeline.canary import Canary, CanaryReport, Thresholds, refusal
+from pipeline.endpoints import Account, Endpoint
 from pipeline.endpoints.catalog import model_spec
-from pipeline.engine import Engine, Finished, Interrupted, Scanned, Stop, Stopping
-from pipeline.errors import (
-    BudgetReachedError,
-    ConfigError,
-    LedgerError,
-    PipelineError,
-    StoreError,
-)
-from pipeline.exports.results_csv import write_results_csv
+from pipeline.engine import Ending, Engine, Finished, Interrupted, Scanned, Stop
+from pipeline.errors import FatalError, LedgerError, PipelineError, StoreError
+from pipeline.guards import Alarm, check_unknown_budget, make_guards, stack_dump
 from pipeline.inputs import Inputs
-from pipeline.interruption import interruptible
-from pipeline.job import Job, read_api_key
+from pipeline.interruption import answering, interruptible
+from pipeline.job import Job
 from pipeline.ledger import Ledger, LedgerReader, Run, open_ledger, open_reader
-from pipeline.limits import Limits, Throttle
+from pipeline.limits import InForce, Throttle
 from pipeline.locking import locked
 from pipeline.models import Edit, ModelSpec, Problem
+from pipeline.opening import api_key, open_job_account, open_job_endpoint
+from pipeline.outcome import Declined, Ended, RunResult, run_result, write_run_files
+from pipeline.pacing import PaceMemory
+from pipeline.preflight import REFUSALS, Preflight, judge, look
 from pipeline.preview import (
     Plan,
     chosen,
-    count_plan,
+    count_job,
     ledger_path,
     make_planner,
     preparation,
     read_edits,
-    refuse_problems,
+    refuse_pipes,
+    sound_edits,
 )
-from pipeline.retry import RetryPolicy
 from pipeline.stores import open_store
-from pipeline.summary import Summary, Totals
-from pipeline.worker import CoolingDown, Retrying, Worker
+from pipeline.summary import Summary
+from pipeline.worker import Setback, Worker
+
+__all__ = [
+    "READ_AHEAD",
+    "Ended",
+    "Event",
+    "Gauges",
+    "RunOptions",
+    "RunResult",
+    "Started",
+    "run_job",
+]
 
 READ_AHEAD = 5_000
 """Rows that are read, and refused together if any is wrong, before the first request."""
 
-Ended = Literal["finished", "interrupted", "fatal", "budget", "declined"]
+COUNT_S = 0.5
+"""How long a run whose plan nobody is shown may count, to hold its cost against the balance."""
 
 
 class Gauges(msgspec.Struct, frozen=True, kw_only=True):
-    """A run at this moment."""
+    """A run at this moment. ``in_force``: what holds requests back, ``why`` in words."""
 
     in_flight: int
     concurrency: int
+    in_force: InForce
+    why: str
     spent_usd: float
     reserved_usd: float
     unknown_usd: float
@@ -79,31 +92,27 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     gauges: Callable[[], Gauges]
 
 
-class RunResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended. ``error``: what stopped it, in words; `exit_code` as the command's."""
-
-    run_id: str
-    ended: Ended
-    exit_code: int
-    error: str | None
-    totals: Totals
-    outputs: Path
-
-
-Event = Started | Scanned | Finished | Retrying | CoolingDown | Stopping
+Event = Preflight | Started | Scanned | Finished | Setback | Alarm | CanaryReport | Ending
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``only``: ids or globs. ``limit``: edits to ask for. ``confirm``: is shown the plan, and
-    nothing is sent unless it agrees. ``signals``: Ctrl-C and SIGTERM stop the run.
+    nothing is sent unless it agrees. ``preflight``: key, balance, model and price are looked at
+    first. ``canary``: so many edits go first, over the job's own number; ``approve`` is shown what
+    they came to, and without it the job's thresholds decide. ``signals``: Ctrl-C and SIGTERM stop
+    the run. ``again``: only edits that it chooses, and those whatever became of them.
     """
 
     only: Sequence[str] = ()
     limit: int | None = None
     accept_origin: bool = False
     confirm: Callable[[Plan], bool] | None = None
+    preflight: bool = True
+    canary: int | None = None
+    approve: Callable[[CanaryReport], bool] | None = None
     observe: Callable[[Event], None] = lambda event: None
     signals: bool = False
+    again: Again | None = None
 
 
 async def run_job(job: Job, options: RunOptions, environ: Mapping[str, str]) -> RunResult:
@@ -112,8 +121,11 @@ async def run_job(job: Job, options: RunOptions, environ: Mapping[str, str]) -> 
     """
     model = model_spec(job.endpoint.model)
     async with AsyncExitStack() as opened:
-        endpoint = _endpoint(job, model, environ)
+        key = api_key(job, environ)
+        endpoint = open_job_endpoint(job, model, key)
         opened.push_async_callback(endpoint.close)
+        account = open_job_account(job, key)
+        opened.push_async_callback(account.close)
         opened.enter_context(locked(job.outputs.directory))
         ledger = await asyncio.to_thread(
             open_ledger,
@@ -126,7 +138,9 @@ async def run_job(job: Job, options: RunOptions, environ: Mapping[str, str]) -> 
         if reader is None:
             raise LedgerError(f"{ledger_path(job)}: vanished while it was opened")
         opened.callback(reader.close)
-        return await _Run(job, options, model, endpoint, ledger, reader).to_its_end()
+        pace = PaceMemory(ledger, reader, origin=endpoint.origin, model=model.id, key=key)
+        run = _Run(job, options, model, endpoint, account, ledger, reader, pace)
+        return await run.to_its_end()
 
 
 class _Run:
@@ -138,24 +152,36 @@ class _Run:
         options: RunOptions,
         model: ModelSpec,
         endpoint: Endpoint,
+        account: Account,
         ledger: Ledger,
         reader: LedgerReader,
+        pace: PaceMemory,
     ) -> None:
         self.job = job
         self.options = options
         self.model = model
         self.endpoint = endpoint
+        self.account = account
+        self.canary: Canary | None = None
+        self.report: CanaryReport | None = None
         self.ledger = ledger
         self.reader = reader
+        self.pace = pace
         self.summary = Summary()
         self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         self.started = time.monotonic()
 
     async def to_its_end(self) -> RunResult:
         orphans = await self.ledger.close_orphaned_attempts(self.id, finished_at=time.time())
-        if not await self._confirmed():
-            return self._result("declined", None)
-        edits = await asyncio.to_thread(self._edits)
+        edits = await asyncio.to_thread(
+            sound_edits, self.job, self.model, self.options.only, READ_AHEAD
+        )
+        refused: FatalError | None = None
+        try:
+            if not await self._agreed():
+                return self._result(Declined())
+        except REFUSALS as refusing:
+            refused = refusing
         self.budget = self._budget()
         await self.ledger.start_run(
             Run(
@@ -167,58 +193,67 @@ class _Run:
                 job=str(self.job.path),
             )
         )
-        stop = Stop(self.options.observe)
+        stop = Stop(self.options.observe, drain_s=self.job.limits.drain_s)
         with interruptible(stop) if self.options.signals else ExitStack():
-            error = await self._work(edits, stop, len(orphans))
+            error = refused or await self._work(edits, stop, len(orphans))
         return await self._close_books(error)
 
-    async def _confirmed(self) -> bool:
-        confirm = self.options.confirm
-        if confirm is None:
+    async def _agreed(self) -> bool:
+        """Looks before it spends. Raises `FatalError` where nothing could succeed."""
+        options, job = self.options, self.job
+        first = options.canary or job.canary.edits
+        exact = options.confirm is not None or first is not None
+        if not (exact or options.preflight):
             return True
-        plan = await asyncio.to_thread(
-            lambda: count_plan(
-                self.job,
-                self.model,
-                self._planner().plan(chosen(read_edits(self.job, self.model), self.options.only)),
-                self.reader,
-                whole=not self.options.only,
-                limit=self.options.limit,
-            )
+        if exact:
+            refuse_pipes(job)
+        plan, complete = await asyncio.to_thread(
+            count_job,
+            job,
+            self._planner(),
+            self.reader,
+            only=options.only,
+            limit=options.limit,
+            seconds=None if exact else COUNT_S,
         )
-        return confirm(plan)
-
-    def _edits(self) -> Iterator[Edit | Problem]:
-        """The edits to hold against the ledger; the first rows were read, and are in order."""
-        only = self.options.only
-        edits = read_edits(self.job, self.model)
-        head = list(islice(edits, READ_AHEAD))
-        refuse_problems(chosen(head, only))
-        found = chosen(chain(head, edits), only)
-        if not only:
-            return found
-        first = list(islice(found, 1))
-        if not first:
-            raise ConfigError(
-                f"no edit's id matches --only {' '.join(only)} (ids are in the manifest's column"
-                " 'id'; quote globs, as in --only 'shoe-*')"
+        if options.preflight and (plan.requests or not complete):
+            found = await look(self.account, self.model.id)
+            preflight = judge(found, job, self.model, plan, complete=complete)
+            plan = self._priced(preflight.price_usd, plan)
+            options.observe(preflight)
+        if first is not None:
+            limits = Thresholds(**job.canary.model_dump(exclude={"edits"}))
+            self.canary = Canary(
+                first, requests=plan.requests, pictures=plan.pictures, thresholds=limits
             )
-        return chain(first, found)
+        return options.confirm is None or options.confirm(plan)
+
+    def _priced(self, price: float | None, plan: Plan) -> Plan:
+        """Counts with this price from here on: caps, reservations, what nobody states."""
+        self.model = msgspec.structs.replace(self.model, price_usd=price)
+        self.endpoint.model = msgspec.structs.replace(self.endpoint.model, price_usd=price)
+        cost = None if price is None else round(price * plan.pictures, 6)
+        return msgspec.structs.replace(plan, cost_usd=cost)
+
+    def _chosen(self) -> Iterator[Edit | Problem]:
+        return chosen(read_edits(self.job, self.model), self.options.only)
 
     def _planner(self) -> Any:
-        return make_planner(self.job, self.model, self.reader, self.ledger.remember_input)
+        remember, again = self.ledger.remember_input, self.options.again
+        return make_planner(self.job, self.model, self.reader, remember, again)
 
     def _budget(self) -> Budget:
         job = self.job
-        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         price = (
             job.endpoint.price_usd if job.endpoint.price_usd is not None else self.model.price_usd
         )
+        check_unknown_budget(job, price)
         return Budget(
             price_usd=price,
+            now=time.time,
             run_usd=job.budget.run_usd,
             day_usd=job.budget.day_usd,
-            spent_today_usd=self.reader.spent_since(midnight.timestamp()),
+            spent_today_usd=self.reader.spent_since(midnight_before(time.time())),
         )
 
     async def _work(
@@ -226,16 +261,12 @@ class _Run:
     ) -> BaseException | None:
         """Does the edits; returns what stopped it, if anything did."""
         job, rng = self.job, Random()
-        throttle = Throttle(
-            Limits(
-                concurrency=job.limits.concurrency,
-                requests_per_minute=job.limits.requests_per_minute,
-                images_per_minute=job.limits.images_per_minute,
-                adaptive=job.limits.adaptive,
-            ),
-            rng=rng,
-        )
+        throttle = self.pace.throttle(job, rng)
         async with AsyncExitStack() as opened:
+            guards = make_guards(job, self.options.observe)
+            await opened.enter_async_context(guards.watchdog.on_guard())
+            if self.options.signals:
+                opened.enter_context(answering(stack_dump(job, self.id, guards.watchdog)))
             store = open_store(job.outputs.directory, job.outputs.store)
             opened.push_async_callback(store.close)
             inputs = Inputs(
@@ -244,27 +275,25 @@ class _Run:
                 max_bytes_in_flight=job.limits.max_bytes_in_flight,
             )
             opened.push_async_callback(inputs.close)
+            log = KeepingAnswers(self.ledger) if self.options.again else self.ledger
             worker = Worker(
                 endpoint=self.endpoint,
                 store=store,
-                ledger=self.ledger,
+                attempts=Attempts(log, self.budget, now=time.time, run_id=self.id),
                 inputs=inputs,
                 throttle=throttle,
-                budget=self.budget,
-                retry=_policy(job),
+                guards=guards,
                 committed=stop.committed,
                 observe=self.options.observe,
-                now=time.time,
                 rng=rng,
-                run_id=self.id,
             )
-            engine = Engine(
+            engine = partial(
+                Engine,
                 worker,
                 crew=2 * job.limits.concurrency,
                 asked=lambda edit: self.model.count(edit.parameters),
                 observe=self._observe,
                 stop=stop,
-                limit=self.options.limit,
             )
             self.options.observe(
                 Started(
@@ -276,21 +305,46 @@ class _Run:
                     gauges=lambda: self._gauges(throttle),
                 )
             )
-            await engine.run(self._planner().plan(edits), step=self.reader.snapshot)
+            items, limit = self._planner().plan(edits), self.options.limit
+            if self.canary is not None:
+                await engine().run(self.canary.first(items), step=self.reader.snapshot)
+                self._weigh(self.canary, stop)
+                items = self.canary.others(self._planner().plan(self._chosen()))
+                limit = None if limit is None else limit - len(self.canary.chosen)
+            if stop.reason is None:
+                await engine(limit=limit).run(items, step=self.reader.snapshot)
+        self.pace.keep(throttle)
         return stop.reason
+
+    def _weigh(self, canary: Canary, stop: Stop) -> None:
+        """After the first pass: shows what it came to, and stops the run unless it may go on."""
+        if stop.reason is not None:
+            return
+        self.report = canary.report(unknown_usd=self.budget.unknown_usd)
+        self.options.observe(self.report)
+        if self.options.approve is not None:
+            if self.report.remaining and not self.options.approve(self.report):
+                stop.request(Declined("declined after the canary"))
+        elif self.report.failures:
+            stop.request(refusal(self.report))
 
     def _observe(self, event: Finished | Scanned) -> None:
         if isinstance(event, Finished):
             self.summary.add(event.record, asked=event.asked)
+            if self.canary is not None and self.report is None:
+                self.canary.add(event.record, asked=event.asked)
         else:
             self.summary.unchanged += event.counts.get("unchanged", 0)
             self.summary.kept += event.counts.get("kept", 0)
         self.options.observe(event)
 
     def _gauges(self, throttle: Throttle) -> Gauges:
+        state = throttle.state()
         return Gauges(
-            in_flight=throttle.in_flight,
-            concurrency=throttle.concurrency,
+            in_flight=state.in_flight,
+            concurrency=state.concurrency,
+            in_force=state.in_force,
+            why=state.why,
             spent_usd=self.budget.spent_usd,
             reserved_usd=self.budget.reserved_usd,
             unknown_usd=self.budget.unknown_usd,
@@ -299,7 +353,7 @@ class _Run:
     async def _close_books(self, error: BaseException | None) -> RunResult:
         if error is not None and not isinstance(error, PipelineError | Interrupted):
             raise error  # a bug: the ledger keeps the run open, as after a crash
-        result = self._result(_ended(error), error)
+        result = self._result(error)
         # A failed ledger was the reason, and its message is in the result already.
         with suppress(LedgerError) if isinstance(error, LedgerError) else ExitStack():
             await self.ledger.end_run(
@@ -310,7 +364,7 @@ class _Run:
                 finished_at=time.time(),
             )
         try:
-            await asyncio.to_thread(self._write_files, result)
+            await asyncio.to_thread(write_run_files, result, self.reader)
             await asyncio.to_thread(self.ledger.close)
         except (StoreError, LedgerError, OSError) as failure:
             if error is None:
@@ -319,78 +373,24 @@ class _Run:
                 )
         return result
 
-    def _write_files(self, result: RunResult) -> None:
-        outputs = self.job.outputs.directory
-        table = outputs / "results.csv"
-        if result.totals.finished or not table.exists():
-            write_results_csv(self.reader.columns(), self.reader.results(), table)
-        folder = outputs / "runs"
-        folder.mkdir(exist_ok=True)
-        text = msgspec.json.format(msgspec.json.encode(result, enc_hook=str), indent=2)
-        (folder / f"{self.id}.json").write_bytes(text + b"\n")
-
-    def _result(self, ended: Ended, error: BaseException | None) -> RunResult:
+    def _result(self, error: BaseException | None) -> RunResult:
         budget = getattr(self, "budget", None)
         totals = self.summary.totals(
             cost_usd=budget.spent_usd if budget else 0.0,
             unknown_usd=budget.unknown_usd if budget else 0.0,
+            uncosted=budget.uncosted if budget else 0,
             duration_s=time.monotonic() - self.started,
         )
-        if isinstance(error, PipelineError):
-            exit_code = error.exit_code
-        elif ended != "finished":
-            exit_code = 130
-        else:
-            exit_code = 0 if totals.all_done else 3
-        return RunResult(
+        return run_result(
+            error,
             run_id=self.id,
-            ended=ended,
-            exit_code=exit_code,
-            error=str(error) if isinstance(error, PipelineError) else None,
             totals=totals,
             outputs=self.job.outputs.directory,
+            canary=self.report,
         )
-
-
-def _endpoint(job: Job, model: ModelSpec, environ: Mapping[str, str]) -> Endpoint:
-    settings = job.endpoint
-    key = read_api_key(job, environ)
-    if key is None:
-        if origin_of(URL(settings.base_url)) != "emulator":
-            raise ConfigError(
-                f"no API key: the environment variable {settings.api_key_env} is not set\n"
-                f"  set it:       export {settings.api_key_env}=…   (or put it into a .env file"
-                " beside the job)\n"
-                f"  or rehearse:  pipeline run {job.path} --rehearse   (no key, no cost: the"
-                " endpoint is played on this machine)"
-            )
-        key = "emulator"
-    return open_endpoint(
-        settings.provider,
-        model=model,
-        base_url=settings.base_url,
-        api_key=key,
-        timeout_s=settings.timeout_s,
-        connect_timeout_s=settings.connect_timeout_s,
-        download_timeout_s=settings.download_timeout_s,
-        price_usd=settings.price_usd,
-        max_response_bytes=settings.max_response_bytes,
-    )
 
 
 def _close_quietly(ledger: Ledger) -> None:
     # For runs that ended with an error: whoever waited for a write has that error already.
     with suppress(LedgerError):
         ledger.close()
-
-
-def _policy(job: Job) -> RetryPolicy:
-    return RetryPolicy(**job.retry.model_dump())
-
-
-def _ended(error: BaseException | None) -> Ended:
-    if error is None:
-        return "finished"
-    if isinstance(error, Interrupted):
-        return "interrupted"
-    return "budget" if isinstance(error, BudgetReachedError) else "fatal"

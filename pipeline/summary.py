@@ -19,7 +19,10 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run did. Durations are seconds; ``kept`` are refused or rejected earlier."""
+    """What a run did. Durations are seconds; ``kept`` are refused or rejected earlier.
+
+    ``uncosted``: attempts that may have been charged, of which nobody said how much.
+    """
 
     succeeded: int
     failed: int
@@ -33,6 +36,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     retries: int
     cost_usd: float
     unknown_usd: float
+    uncosted: int
     duration_s: float
     edit_s_p50: float | None
     edit_s_p95: float | None
@@ -79,7 +83,9 @@ class Summary:
     def count(self, status: Status) -> int:
         return self._status[status]
 
-    def totals(self, *, cost_usd: float, unknown_usd: float, duration_s: float) -> Totals:
+    def totals(
+        self, *, cost_usd: float, unknown_usd: float, duration_s: float, uncosted: int = 0
+    ) -> Totals:
         seconds = sorted(self._seconds)
         return Totals(
             succeeded=self._status["succeeded"],
@@ -94,6 +100,7 @@ class Summary:
             retries=self.retries,
             cost_usd=round(cost_usd, 6),
             unknown_usd=round(unknown_usd, 6),
+            uncosted=uncosted,
             duration_s=duration_s,
             edit_s_p50=_quantile(seconds, 0.50),
             edit_s_p95=_quantile(seconds, 0.95),

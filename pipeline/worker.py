@@ -4,53 +4,33 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from random import Random
-from typing import Protocol
 
 import msgspec
 
-from pipeline.budget import Budget, Reservation
+from pipeline.attempts import Attempts, OpenAttempt
+from pipeline.backlog import Later
 from pipeline.endpoints import Endpoint
 from pipeline.errors import (
     BadResponseError,
+    ConnectionFailed,
     EditError,
     FatalError,
     InputError,
-    PipelineError,
     RateLimitError,
-    TransientError,
+    ServerError,
+    StoreError,
 )
+from pipeline.guards import Guards
 from pipeline.inputs import InputImage, Inputs, final_parameters
-from pipeline.limits import Throttle
-from pipeline.models import (
-    Attempt,
-    AttemptEnd,
-    AttemptStatus,
-    CostSource,
-    EditRequest,
-    EditResponse,
-    PictureFacts,
-    Record,
-    Status,
-    StoredImage,
-)
+from pipeline.limits import Slot, Throttle
+from pipeline.models import EditRequest, EditResponse, PictureFacts, Record, Status, StoredImage
 from pipeline.pictures.verify import inspect_picture
 from pipeline.planning import Planned
-from pipeline.retry import RetryPolicy, Tries, wait_before_retry
+from pipeline.retry import RETRY_AFTER_MAX_S, RetryQuota, Tries, decide
 from pipeline.stores import OutputStore
+from pipeline.watchdog import Doing
 
 UNPARSED_MAX_BYTES = 64 * 1024
-
-
-class AttemptLog(Protocol):
-    """What a worker writes to the ledger, in this order."""
-
-    async def start_attempt(self, attempt: Attempt) -> None: ...
-
-    def end_attempt(self, attempt_id: str, end: AttemptEnd) -> None: ...
-
-    async def record(
-        self, record: Record, *, attempt_id: str | None = None, end: AttemptEnd | None = None
-    ) -> None: ...
 
 
 class Retrying(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,17 +44,23 @@ class Retrying(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CoolingDown(msgspec.Struct, frozen=True, kw_only=True):
-    """Event: a 429 came; nothing leaves for ``wait_s``, then at most ``concurrency`` at once."""
+    """Event: a 429 came; nothing leaves for ``wait_s``, then at most ``concurrency`` at once and,
+    if a rate was learned, ``requests_per_minute``.
+    """
 
     wait_s: float
     concurrency: int
+    requests_per_minute: float | None
+
+
+Setback = Retrying | CoolingDown
 
 
 class Worker:
-    """Holds what all edits of a run share; calling it does one edit.
+    """Holds what all edits of a run share; calling it takes one edit as far as it goes now.
 
     ``committed``: a context that a drain waits for; it spans each attempt from its row in the
-    ledger to what came of it. ``now``: seconds since the epoch.
+    ledger to what came of it.
     """
 
     def __init__(
@@ -82,237 +68,254 @@ class Worker:
         *,
         endpoint: Endpoint,
         store: OutputStore,
-        ledger: AttemptLog,
+        attempts: Attempts,
         inputs: Inputs,
         throttle: Throttle,
-        budget: Budget,
-        retry: RetryPolicy,
+        guards: Guards,
         committed: Callable[[], AbstractContextManager[None]],
-        observe: Callable[[Retrying | CoolingDown], None],
-        now: Callable[[], float],
+        observe: Callable[[Setback], None],
         rng: Random,
-        run_id: str,
     ) -> None:
         self._endpoint = endpoint
         self._store = store
-        self._ledger = ledger
+        self._attempts = attempts
         self._inputs = inputs
         self._throttle = throttle
-        self._budget = budget
-        self._retry = retry
+        self._gate = guards.gate
+        self._watchdog = guards.watchdog
+        self._retry = guards.retry
+        self._quota = RetryQuota()
         self._committed = committed
         self._observe = observe
-        self._now = now
+        self._now = attempts.now
         self._rng = rng
-        self._run_id = run_id
-        self._attempts = 0
 
-    async def __call__(self, planned: Planned) -> Record:
-        """Returns the edit's record, durable. Raises `FatalError` or `BudgetReachedError`: then
-        there is no record, and the edit stays pending.
+    async def __call__(self, work: Planned | Later) -> Record | Later:
+        """Returns the edit's record, durable, or when it wants to be called again, with what it
+        returned. Raises `FatalError` or `BudgetReachedError`: then there is no record, and the
+        edit stays pending.
         """
-        progress = _Progress(started_at=self._now())
+        if isinstance(work, Later):
+            planned, progress = work.planned, work.progress
+        else:
+            planned, progress = work, _Progress(started_at=self._now())
         try:
-            async with self._inputs.ready(planned) as images:
-                return await self._until_settled(planned, images, progress)
-        except InputError as error:
-            return await self._fail(planned, error, progress)
+            async with asyncio.timeout(None) as deadline:  # the watchdog's, and no timer of its own
+                doing = self._watchdog.begin(planned.edit.id, deadline)
+                try:
+                    async with self._inputs.ready(planned) as images:
+                        return await self._attempt(planned, images, progress, doing)
+                except InputError as error:
+                    return await self._fail(planned, error, progress)
+                finally:
+                    self._watchdog.end(doing)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            return await self._hung(planned, progress, doing)
 
     async def fail(self, planned: Planned, error: EditError) -> Record:
         """Records an edit that cannot even be tried."""
         return await self._fail(planned, error, _Progress(started_at=self._now()))
 
-    async def _until_settled(
-        self, planned: Planned, images: Sequence[InputImage], progress: "_Progress"
-    ) -> Record:
-        model = self._endpoint.model
-        parameters = final_parameters(model, planned.edit.parameters, images)
-        asked = model.count(parameters)
-        while True:
-            with ExitStack() as commitment:
-                try:
-                    async with self._throttle.slot(images=asked) as entered_at:
-                        reservation = self._budget.reserve(asked)
+    async def _attempt(
+        self, planned: Planned, images: Sequence[InputImage], progress: "_Progress", doing: Doing
+    ) -> Record | Later:
+        parameters = final_parameters(self._endpoint.model, planned.edit.parameters, images)
+        asked = self._endpoint.model.count(parameters)
+        probe = False
+        with ExitStack() as commitment:
+            try:
+                while True:
+                    probe = await self._past_the_gate(progress, doing)
+                    doing.now_in("slot")
+                    async with self._throttle.slot(images=asked) as slot:
+                        if not self._gate.passes(probe=probe):
+                            continue  # it went down while this one waited for its place
+                        attempt = self._attempts.open(
+                            planned, number=progress.attempts + 1, images=asked
+                        )
                         commitment.enter_context(self._committed())
-                        attempt = await self._start(planned, progress, asked, reservation)
+                        await self._start(attempt, progress, doing)
                         request = EditRequest(
                             id=attempt.id,
                             prompt=planned.edit.prompt,
                             images=tuple(images),
                             parameters=parameters,
                         )
-                        response = await self._ask(request, attempt, reservation, progress)
-                    self._throttle.succeeded()
-                    stored = await self._keep(planned, response, attempt)
-                    return await self._succeed(planned, progress, attempt, response, stored)
-                except EditError as error:
-                    failure = error
+                        response = await self._ask(request, attempt, progress, doing)
+                    break
+                self._throttle.succeeded(slot)
+                stored = await self._keep(planned, response, attempt, doing)
+                self._gate.heard(None, probe=probe)
+                probe = False
+                self._quota.succeeded(progress.tokens)
+                doing.now_in("record")
+                return await self._succeed(planned, progress, attempt, response, stored)
+            except EditError as error:
+                failure = error
                 if isinstance(failure, RateLimitError):
-                    self._cool_down(entered_at, failure)
+                    self._cool_down(slot, failure)
+                elif isinstance(failure, ConnectionFailed | ServerError):
+                    self._throttle.troubled(slot)
                 if failure.body is not None:
                     await self._store.keep_unparsed(attempt.id, failure.body)
-                progress.tries.count(failure)
-                wait = wait_before_retry(self._retry, progress.tries, failure, self._rng)
-                if wait is None:
-                    return await self._fail(planned, failure, progress)
-            # Outside the slot: an edit that waits does not keep others from going.
-            self._observe(
-                Retrying(
-                    edit_id=planned.edit.id,
-                    attempt=progress.attempts,
-                    wait_s=wait,
-                    code=failure.code,
-                    message=str(failure),
-                )
-            )
-            await asyncio.sleep(wait)
+                owed, probe = probe, False
+                self._gate.heard(failure, probe=owed)
+                return await self._after(planned, progress, failure)
+            finally:
+                if probe:  # it ended without an answer: somebody else has to ask
+                    self._gate.lost()
 
-    async def _fail(self, planned: Planned, error: EditError, progress: "_Progress") -> Record:
-        status: Status = error.outcome
-        if isinstance(error, TransientError) and error.sent and self._retry.on_unknown == "hold":
-            status = "unknown"
-        record = self._record(
-            planned, progress, status=status, error_code=error.code, error_message=str(error)
+    async def _past_the_gate(self, progress: "_Progress", doing: Doing) -> bool:
+        """Waits while the endpoint is down, which does not make the edit older. True: to probe."""
+        if not self._gate.is_open:
+            return False
+        doing.now_in("outage")
+        since = _loop_time()
+        probe = await self._gate.enter()
+        progress.held_s += _loop_time() - since
+        return probe
+
+    async def _after(
+        self, planned: Planned, progress: "_Progress", failure: EditError
+    ) -> Record | Later:
+        """A failed attempt's consequence: the edit's record, or its wait outside the crew, where
+        it holds no place, no pictures and no member.
+        """
+        progress.tries.count(failure)
+        now = _loop_time()
+        decision = decide(
+            self._retry,
+            progress.tries,
+            failure,
+            age_s=now - progress.first_at - progress.held_s,
+            unknown_usd=self._attempts.budget.unknown_usd,
+            quota_s=self._quota.wait_s(failure, now=now),
+            rng=self._rng,
         )
-        await self._ledger.record(record)
+        if decision.wait_s is None:
+            status: Status = "unknown" if decision.unknown else failure.outcome
+            return await self._fail(planned, failure, progress, status=status, why=decision.why)
+        progress.tokens = self._quota.take(failure, now=now)
+        self._observe(
+            Retrying(
+                edit_id=planned.edit.id,
+                attempt=progress.attempts,
+                wait_s=decision.wait_s,
+                code=failure.code,
+                message=str(failure),
+            )
+        )
+        return Later(planned=planned, due=now + decision.wait_s, progress=progress)
+
+    async def _fail(
+        self,
+        planned: Planned,
+        error: EditError,
+        progress: "_Progress",
+        *,
+        status: Status = "failed",
+        why: str = "",
+    ) -> Record:
+        record = self._record(
+            planned,
+            progress,
+            status=status,
+            error_code=error.code,
+            error_message=f"{error} ({why})" if why else str(error),
+        )
+        await self._attempts.ledger.record(record)
         return record
 
-    async def _start(
-        self, planned: Planned, progress: "_Progress", asked: int, reservation: Reservation
-    ) -> Attempt:
-        progress.attempts += 1
-        self._attempts += 1
-        attempt = Attempt(
-            id=f"{self._run_id}.{self._attempts}",
-            edit_id=planned.edit.id,
-            run_id=self._run_id,
-            number=progress.attempts,
-            fingerprint=planned.fingerprint,
-            started_at=self._now(),
-            images=asked,
-            reserved_usd=self._budget.worst_case_usd(asked),
-        )
-        try:
-            await self._ledger.start_attempt(attempt)
-        except asyncio.CancelledError:
-            reservation.settle(0.0)
-            self._ledger.end_attempt(
-                attempt.id,
-                AttemptEnd(
-                    status="failed",
-                    finished_at=self._now(),
-                    error_code="not_sent",
-                    error_message="the run was interrupted before the request left",
-                ),
+    async def _hung(self, planned: Planned, progress: "_Progress", doing: Doing) -> Record:
+        """The watchdog ended it: a disk or a thread has not answered for very long."""
+        if doing.phase == "inputs":
+            error = InputError(
+                f"{planned.edit.place}: its pictures could not be prepared within"
+                f" {self._watchdog.hang_s:,.0f} s (is their disk or network folder there?)"
             )
+            return await self._fail(planned, error, progress)
+        raise StoreError(
+            f"{planned.edit.id}: writing ({doing.phase}) has not ended within"
+            f" {self._watchdog.hang_s:,.0f} s (is the disk of the outputs there? Then run again)"
+        )
+
+    async def _start(self, attempt: OpenAttempt, progress: "_Progress", doing: Doing) -> None:
+        doing.now_in("ledger")
+        if progress.attempts == 0:
+            progress.first_at, progress.held_s = doing.since, 0.0
+        progress.attempts += 1
+        try:
+            await attempt.start()
+        except asyncio.CancelledError:
+            attempt.not_sent()
             raise
-        return attempt
 
     async def _ask(
-        self,
-        request: EditRequest,
-        attempt: Attempt,
-        reservation: Reservation,
-        progress: "_Progress",
+        self, request: EditRequest, attempt: OpenAttempt, progress: "_Progress", doing: Doing
     ) -> EditResponse:
         """One attempt. If it fails, the ledger is told here; a success goes there with its record,
         in one transaction: cut off in between, it is visible as unknown.
         """
+        doing.now_in("endpoint")
         try:
             response = await self._endpoint.edit(request, draft=self._store.draft)
         except EditError as error:
-            ambiguous = isinstance(error, TransientError) and error.sent
-            cost = self._cost_of(error, attempt)
-            if ambiguous and error.cost_usd is None:
-                reservation.keep_unknown()
-            else:
-                reservation.settle(cost or 0.0)
-                progress.spend(cost)
-            self._end(
-                attempt,
-                "unknown" if ambiguous else _attempt_status(error),
-                error=error,
-                cost_usd=None if ambiguous and error.cost_usd is None else cost,
-            )
+            progress.spend(attempt.failed(error))
             raise
-        except (FatalError, asyncio.CancelledError) as error:
-            self._end_unfinished(attempt, reservation, error)
+        except FatalError as error:
+            attempt.fatal(error)
             raise
-        progress.answered_at = self._now()
-        reservation.settle(response.cost_usd or 0.0)
+        except asyncio.CancelledError:
+            attempt.cut_off()
+            raise
+        finally:
+            self._watchdog.ended()
+        attempt.answered(response)
         progress.spend(response.cost_usd)
         return response
 
-    def _end_unfinished(
-        self, attempt: Attempt, reservation: Reservation, error: BaseException
-    ) -> None:
-        """A fatal answer is an answer, and free; a cancelled request may have been acted upon."""
-        if isinstance(error, FatalError):
-            reservation.settle(0.0)
-            self._end(attempt, "failed", error=error, cost_usd=0.0)
-        else:
-            reservation.keep_unknown()
-            self._ledger.end_attempt(
-                attempt.id,
-                AttemptEnd(
-                    status="unknown",
-                    finished_at=self._now(),
-                    error_code="cancelled",
-                    error_message="the run was interrupted while the request was on its way",
-                ),
+    def _cool_down(self, slot: Slot, error: RateLimitError) -> None:
+        after = error.retry_after
+        wait = self._throttle.rate_limited(
+            slot,
+            retry_after=None if after is None else min(after, RETRY_AFTER_MAX_S),
+        )
+        state = self._throttle.state()
+        self._observe(
+            CoolingDown(
+                wait_s=wait,
+                concurrency=state.concurrency,
+                requests_per_minute=state.requests_per_minute,
             )
-
-    def _end(
-        self,
-        attempt: Attempt,
-        status: AttemptStatus,
-        *,
-        error: PipelineError,
-        cost_usd: float | None,
-    ) -> None:
-        self._ledger.end_attempt(
-            attempt.id,
-            AttemptEnd(
-                status=status,
-                finished_at=self._now(),
-                cost_usd=cost_usd,
-                cost_source=_cost_source(error, cost_usd),
-                http_status=getattr(error, "http_status", None),
-                inference_id=getattr(error, "inference_id", None),
-                error_code=getattr(error, "code", type(error).__name__),
-                error_message=str(error),
-            ),
         )
 
-    def _cost_of(self, error: EditError, attempt: Attempt) -> float | None:
-        """An error status is never charged; a success status may be, whatever was in it."""
-        if error.cost_usd is not None:
-            return error.cost_usd
-        return attempt.reserved_usd if isinstance(error, BadResponseError) else 0.0
-
-    def _cool_down(self, entered_at: float, error: RateLimitError) -> None:
-        wait = self._throttle.rate_limited(entered_at=entered_at, retry_after=error.retry_after)
-        self._observe(CoolingDown(wait_s=wait, concurrency=self._throttle.concurrency))
-
     async def _keep(
-        self, planned: Planned, response: EditResponse, attempt: Attempt
+        self, planned: Planned, response: EditResponse, attempt: OpenAttempt, doing: Doing
     ) -> tuple[StoredImage, ...]:
         """Puts every usable picture; an answer with none is a `BadResponseError`."""
+        doing.now_in("store")
         first = planned.edit.output
         names = [first, *(f"{first}-{n}" for n in range(2, len(response.images) + 1))]
         put = [
             self._store.put(draft, name, inspect=_inspected)
             for draft, name in zip(response.images, names, strict=True)
         ]
-        results = await asyncio.gather(*put, return_exceptions=True)
+        try:
+            results = await asyncio.gather(*put, return_exceptions=True)
+        except asyncio.CancelledError:
+            attempt.not_kept(response, "the run was interrupted while the answer was being kept")
+            raise
         stored = tuple([result for result in results if isinstance(result, StoredImage)])
         for error in results:
             if isinstance(error, BadResponseError):
                 if stored:
                     await self._store.keep_unparsed(attempt.id, error.body or b"")
                     continue
-                error.cost_usd, error.inference_id = response.cost_usd, response.inference_id
-                self._end(attempt, "failed", error=error, cost_usd=response.cost_usd)
+                attempt.unusable(error, response)
+            elif isinstance(error, BaseException):
+                attempt.not_kept(response, str(error))
             if isinstance(error, BaseException):
                 raise error
         return stored
@@ -321,20 +324,14 @@ class Worker:
         self,
         planned: Planned,
         progress: "_Progress",
-        attempt: Attempt,
+        attempt: OpenAttempt,
         response: EditResponse,
         stored: tuple[StoredImage, ...],
     ) -> Record:
-        end = AttemptEnd(
-            status="succeeded",
-            finished_at=progress.answered_at,
-            cost_usd=response.cost_usd,
-            cost_source=response.cost_source,
-            http_status=response.http_status,
-            inference_id=response.inference_id,
-        )
         record = self._record(planned, progress, status="succeeded", images=stored)
-        await self._ledger.record(record, attempt_id=attempt.id, end=end)
+        await self._attempts.ledger.record(
+            record, attempt_id=attempt.id, end=attempt.success(response)
+        )
         # Only now: until the new record is durable, the old one is what the ledger shows.
         for path in set(planned.previous).difference(image.path for image in stored):
             await self._store.remove(path)
@@ -354,7 +351,7 @@ class Worker:
             edit=planned.edit,
             model=self._endpoint.model.id,
             fingerprint=planned.fingerprint,
-            run_id=self._run_id,
+            run_id=self._attempts.run_id,
             status=status,
             attempts=progress.attempts,
             started_at=progress.started_at,
@@ -367,11 +364,15 @@ class Worker:
 
 
 class _Progress:
-    """What one edit has come to so far."""
+    """What one edit has come to so far. ``first_at``: loop time of its first attempt; ``held_s``:
+    how long outages have held it since; ``tokens``: what its last retry took from the quota.
+    """
 
     def __init__(self, started_at: float) -> None:
         self.started_at = started_at
-        self.answered_at = started_at
+        self.first_at = 0.0
+        self.held_s = 0.0
+        self.tokens = 0.0
         self.attempts = 0
         self.cost_usd: float | None = None
         self.tries = Tries()
@@ -390,11 +391,5 @@ def _inspected(data: memoryview) -> PictureFacts:
         raise
 
 
-def _attempt_status(error: EditError) -> AttemptStatus:
-    return "refused" if error.outcome == "refused" else "failed"
-
-
-def _cost_source(error: PipelineError, cost_usd: float | None) -> CostSource:
-    if getattr(error, "cost_usd", None) is not None:
-        return "header"
-    return "catalog" if cost_usd else "none"
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()

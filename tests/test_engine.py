@@ -3,7 +3,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pipeline.engine import Engine, Finished, Interrupted, Scanned, Stop, Stopping
+from pipeline.backlog import Later
+from pipeline.engine import (
+    WAITING_PER_MEMBER,
+    DrainOver,
+    Ending,
+    Engine,
+    Finished,
+    Interrupted,
+    Scanned,
+    Stop,
+    Stopping,
+)
 from pipeline.errors import AuthenticationError, EditError
 from pipeline.models import Edit, Problem, Record
 from pipeline.planning import Item, Planned, State, Unready
@@ -44,7 +55,8 @@ class Crew:
         self.started: list[str] = []
         self.cancelled: list[str] = []
 
-    async def __call__(self, item: Planned) -> Record:
+    async def __call__(self, item: Planned | Later) -> Record | Later:
+        assert isinstance(item, Planned)
         self.started.append(item.edit.id)
         try:
             if self.committed:
@@ -64,9 +76,11 @@ class Crew:
 class Bench:
     """An engine with a crew of four, and everything it said."""
 
-    def __init__(self, *, committed: bool = True, limit: int | None = None) -> None:
-        self.said: list[Finished | Scanned | Stopping] = []
-        self.stop = Stop(self.said.append)
+    def __init__(
+        self, *, committed: bool = True, limit: int | None = None, drain_s: float | None = None
+    ) -> None:
+        self.said: list[Finished | Scanned | Ending] = []
+        self.stop = Stop(self.said.append, drain_s=drain_s)
         self.worker = Crew(self.stop, committed=committed)
         self.engine = Engine(
             self.worker,
@@ -165,8 +179,8 @@ async def test_a_fatal_error_ends_the_run_and_keeps_what_is_in_flight(error: Exc
     bench = Bench()
 
     class Refused(Crew):
-        async def __call__(self, item: Planned) -> Record:
-            if item.edit.id == "e3":
+        async def __call__(self, item: Planned | Later) -> Record | Later:
+            if isinstance(item, Planned) and item.edit.id == "e3":
                 raise error
             return await super().__call__(item)
 
@@ -192,3 +206,68 @@ async def test_a_manifest_that_breaks_off_ends_the_run_but_not_what_was_read() -
     bench.worker.gate.set()
     await run
     assert len(bench.finished) == len(bench.worker.started)
+
+
+async def test_a_drain_has_a_deadline_and_says_what_it_cut_off() -> None:
+    bench = Bench(drain_s=0.02)
+    run = asyncio.create_task(bench.engine.run(planned(100)))
+    await bench.until(lambda: len(bench.worker.started) == 4)
+    bench.stop.request(Interrupted("SIGTERM"))
+    await run
+    assert bench.finished == []
+    assert len(bench.worker.cancelled) == 4
+    assert [e for e in bench.said if isinstance(e, DrainOver)] == [
+        DrainOver(after_s=0.02, in_flight=4)
+    ]
+
+
+async def test_a_drain_that_ends_in_time_is_not_cut_off() -> None:
+    bench = Bench(drain_s=60)
+    run = asyncio.create_task(bench.engine.run(planned(100)))
+    await bench.until(lambda: len(bench.worker.started) == 4)
+    bench.stop.request(AuthenticationError("401"))
+    bench.worker.gate.set()
+    await run
+    assert len(bench.finished) == 4
+    assert not [event for event in bench.said if isinstance(event, DrainOver)]
+
+
+class Waiter(Crew):
+    """A worker whose edits wait ``wait_s`` before their second attempt, with what they learned."""
+
+    def __init__(self, stop: Stop, *, wait_s: float) -> None:
+        super().__init__(stop)
+        self.wait_s = wait_s
+        self.again: list[str] = []
+
+    async def __call__(self, item: Planned | Later) -> Record | Later:
+        if isinstance(item, Later):
+            assert item.progress == f"of {item.planned.edit.id}"
+            self.again.append(item.planned.edit.id)
+            return record(item.planned)
+        self.started.append(item.edit.id)
+        due = asyncio.get_running_loop().time() + self.wait_s
+        return Later(planned=item, due=due, progress=f"of {item.edit.id}")
+
+
+async def test_edits_that_wait_leave_the_crew_and_come_back() -> None:
+    bench = Bench()
+    worker = Waiter(bench.stop, wait_s=0.01)
+    engine = Engine(worker, crew=2, asked=lambda e: 1, observe=bench.said.append, stop=bench.stop)
+    await engine.run(planned(100))
+    names = sorted(f"e{n}" for n in range(100))
+    assert sorted(r.edit.id for r in bench.finished) == names
+    assert sorted(worker.again) == names
+
+
+async def test_so_many_may_wait_and_no_more() -> None:
+    bench = Bench()
+    worker = Waiter(bench.stop, wait_s=3600)
+    engine = Engine(worker, crew=2, asked=lambda e: 1, observe=bench.said.append, stop=bench.stop)
+    run = asyncio.create_task(engine.run(planned(1000)))
+    await bench.until(lambda: len(worker.started) >= 2 * WAITING_PER_MEMBER)
+    await asyncio.sleep(0.01)
+    assert len(worker.started) <= 2 * WAITING_PER_MEMBER + 1, "one may have been in hand"
+    bench.stop.request(Interrupted("SIGINT"))
+    await run
+    assert bench.finished == [], "what waits has no record: it stays pending"
