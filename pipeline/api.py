@@ -24,7 +24,7 @@ from pipeline.job import Job, load_job
 from pipeline.ledger import AttemptTotal, EditTotal, RunRow, open_reader
 from pipeline.opening import api_key, open_job_account
 from pipeline.preflight import Preflight, judge, look
-from pipeline.preview import Plan, check, ledger_path
+from pipeline.preview import CheckReport, Plan, ledger_path
 from pipeline.reconciling import LOGS_DELAY_S, Reconciliation, reconcile_job
 from pipeline.rehearsal import KEY, emulator_process
 from pipeline.running import Event, RunOptions, RunResult
@@ -72,6 +72,14 @@ def plan(
     Raises `JobError`, `ManifestError`, `LedgerError`.
     """
     return preview.plan(_loaded(job, rehearse), only=only, limit=limit)
+
+
+def check(job: Job | Path | str) -> CheckReport:
+    """Reads everything, offline: the job, every row, the presence of every input.
+
+    Raises `JobError`, and `ManifestError` where a manifest cannot be read at all.
+    """
+    return preview.check(_loaded(job, rehearse=False))
 
 
 async def check_online(

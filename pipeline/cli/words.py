@@ -21,6 +21,13 @@ from pipeline.preview import CheckReport, Plan, problem_list
 from pipeline.progress import STYLES, LiveProgress, PlainProgress
 from pipeline.running import Event, RunResult, Started
 
+ENDINGS = {
+    "finished": "finished in",
+    "interrupted": "interrupted after",
+    "fatal": "stopped by an error after",
+    "budget": "stopped at a money cap after",
+    "declined": "declined after",
+}
 MARKS = {"succeeded": "✓", "failed": "✗", "refused": "⊘", "rejected": "⊘", "unknown": "?"}
 
 
@@ -151,7 +158,7 @@ def print_result(result: RunResult, *, job: Path, rehearsal: bool) -> None:
         return
     console.print()
     head = Text(f" {result.outputs.name} ", style="bold reverse")
-    head.append(f"  {result.ended} in {duration(totals.duration_s)}", style="not reverse")
+    head.append(f"  {ENDINGS[result.ended]} {duration(totals.duration_s)}", style="not reverse")
     console.print(head)
     console.print()
     table = Table.grid(padding=(0, 1))
@@ -249,8 +256,12 @@ def _next_step(result: RunResult, job: Path, rehearsal: bool) -> str | None:
     again = f"pipeline run {job}" + (" --rehearse" if rehearsal else "")
     if result.ended in ("interrupted", "fatal", "budget", "declined"):
         return f"{again}   (goes on where this run stopped)"
+    if result.totals.unknown and not rehearsal:
+        return f"pipeline reconcile {job}   (asks the provider what became of the unknown ones)"
     if result.totals.failed or result.totals.unknown:
         return f"{again}   (asks again for what failed)"
+    if rehearsal:
+        return f"pipeline run {job}   (in earnest, with your key)"
     return None
 
 
@@ -258,7 +269,7 @@ def print_status(status: JobStatus) -> None:
     console = Console(highlight=False)
     run = status.run
     if run is None:
-        console.print("This job has not run yet.")
+        console.print("This job has not run yet. (For its rehearsal: --rehearse)")
         return
     if run.ended is None:
         console.print(f"run {run.id}: going on as process {run.pid} on {run.host}")

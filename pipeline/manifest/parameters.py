@@ -71,6 +71,8 @@ def own_parameters(
             continue
         if name in COUNT_NAMES and model.count_field is None and str(value).strip() == "1":
             continue  # one is what it makes
+        if name == "aspect_ratio" and name not in model.parameters and value == "auto":
+            continue  # "whatever suits": a model without the choice makes it by itself
         try:
             own[own_name(model, name)] = parse_parameter(model, name, value)
         except RowError as error:

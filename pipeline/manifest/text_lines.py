@@ -26,7 +26,7 @@ def wrong_encoding(label: str, offset: int, line: int, byte: int) -> ManifestErr
 
 def cannot_read(label: str, error: OSError) -> ManifestError:
     return ManifestError(
-        f"{label}: {error.strerror or error} (correct the path in the job, or the permissions)"
+        f"{label}: {error.strerror or error} (check the path and its permissions)"
     )
 
 

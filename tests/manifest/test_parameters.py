@@ -109,3 +109,8 @@ def test_a_wrong_cell_is_a_problem_in_every_row_that_has_it(tmp_path: Path) -> N
 def test_a_prompt_longer_than_the_model_takes_is_a_problem(tmp_path: Path) -> None:
     path = write(tmp_path, f"images,prompt\na.jpg,{'x' * 501}\n")
     assert "the prompt has 501 characters (shorten it: test/edit takes 500)" in str(problem(path))
+
+
+def test_auto_is_no_wish_that_a_model_without_the_choice_could_refuse() -> None:
+    assert check_parameters(SINGLE, {"aspect_ratio": "auto"}) == []
+    assert check_parameters(SINGLE, {"aspect_ratio": "1:1"})
