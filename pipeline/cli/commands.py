@@ -4,19 +4,26 @@ Exit codes: 0 all done or nothing to do, 1 a bug, 2 configuration, 3 some edits 
 4 stopped by a fatal error, 5 stopped by a money cap, 6 another run holds the lock, 130 interrupted.
 """
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pipeline import __version__
 from pipeline.cli import upkeep
-
-if TYPE_CHECKING:
-    from pipeline.canary import CanaryReport
-    from pipeline.preview import Plan
-    from pipeline.running import RunResult
+from pipeline.cli.options import (
+    AcceptOrigin,
+    AsJson,
+    BaseUrl,
+    JobFile,
+    Limit,
+    MaxCost,
+    NoPreflight,
+    Only,
+    RehearsalProfile,
+    Rehearse,
+    Yes,
+)
 
 app = typer.Typer(
     name="pipeline",
@@ -30,23 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="The job file, as in jobs/shop.yaml.")]
-Only = Annotated[
-    list[str] | None,
-    typer.Option(metavar="ID", help="Only this edit; may be a glob, may be repeated."),
-]
-Limit = Annotated[int | None, typer.Option(min=1, help="Ask for at most so many edits.")]
-BaseUrl = Annotated[
-    str | None, typer.Option(metavar="URL", help="Another endpoint of the same kind.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON on standard output.")]
-Rehearse = Annotated[
-    bool,
-    typer.Option(
-        "--rehearse", help="Against the endpoint played on this machine: no key, no cost."
-    ),
-]
 
 app.add_typer(upkeep.app)
 
@@ -136,72 +126,39 @@ def run(
     only: Only = None,
     limit: Limit = None,
     rehearse: Rehearse = False,
-    profile: Annotated[
-        str, typer.Option(metavar="FILE|NAME", help="How the rehearsal's endpoint behaves.")
-    ] = "calm",
+    profile: RehearsalProfile = "calm",
     base_url: BaseUrl = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(metavar="USD", help="At most so many dollars, if the job allows them."),
-    ] = None,
+    max_cost: MaxCost = None,
     canary: Annotated[
         int | None,
         typer.Option(
             min=1, metavar="N", help="First N edits, spread over the manifest; then ask, or judge."
         ),
     ] = None,
-    no_preflight: Annotated[
-        bool,
-        typer.Option("--no-preflight", help="Do not look at key, balance, model and price first."),
-    ] = False,
-    accept_origin: Annotated[
-        bool,
-        typer.Option("--accept-origin", help="Go on in a ledger that belongs to another endpoint."),
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask anything.")] = False,
+    no_preflight: NoPreflight = False,
+    accept_origin: AcceptOrigin = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Do the job: ask for every edit that is not done yet, and keep what comes back."""
-    import asyncio
-
     from pipeline import api
-    from pipeline.cli import asking, words
+    from pipeline.cli import words
+    from pipeline.cli.driving import drive
 
-    loaded = api.load_job(job)
-    terminal = sys.stderr.isatty()
-    counted: list[Plan] = []
-
-    def confirm(found: "Plan") -> bool:
-        counted.append(found)
-        free = rehearse or not found.requests
-        return asking.agree(found, above_usd=loaded.confirm_above_usd, ask=not (yes or free))
-
-    async def go() -> "RunResult":
-        total = lambda: counted[0].requests if counted else None  # noqa: E731
-        with words.progress(terminal, total) as observe:
-
-            def approve(report: "CanaryReport") -> bool:
-                with observe.aside():
-                    return asking.approve(report)
-
-            return await api.run(
-                loaded,
-                only=only or (),
-                limit=limit,
-                base_url=base_url,
-                rehearse=rehearse,
-                profile=profile,
-                accept_origin=accept_origin,
-                max_cost_usd=max_cost,
-                preflight=not no_preflight,
-                canary=canary,
-                approve=approve if terminal and not yes else None,
-                confirm=confirm if terminal and not yes else None,
-                observe=observe,
-                signals=True,
-            )
-
-    result = asyncio.run(go())
+    result = drive(
+        job,
+        api.run,
+        rehearse=rehearse,
+        yes=yes,
+        only=only or (),
+        limit=limit,
+        base_url=base_url,
+        profile=profile,
+        accept_origin=accept_origin,
+        max_cost_usd=max_cost,
+        preflight=not no_preflight,
+        canary=canary,
+    )
     if as_json:
         words.print_json(result)
     else:

@@ -6,26 +6,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.options import (
+    AcceptOrigin,
+    AsJson,
+    BaseUrl,
+    JobFile,
+    Limit,
+    MaxCost,
+    NoPreflight,
+    OfRehearsal,
+    Only,
+    RehearsalProfile,
+    Rehearse,
+    Yes,
+)
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.filecheck import FsckReport
     from pipeline.matching import Share
-    from pipeline.preview import Plan
     from pipeline.reconciling import Reconciliation
-    from pipeline.running import RunResult
 
 app = typer.Typer()
 
 LISTED = 10
 """Examples of each class on the screen; ``--json`` has more."""
-
-JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="The job file, as in jobs/shop.yaml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON on standard output.")]
-BaseUrl = Annotated[
-    str | None, typer.Option(metavar="URL", help="Another endpoint of the same kind.")
-]
-OfRehearsal = Annotated[bool, typer.Option("--rehearse", help="Of the rehearsal's outputs.")]
 
 
 @app.command()
@@ -74,72 +80,37 @@ def retry(
     reason: Annotated[
         str | None, typer.Option(metavar="CODE", help="Only with this error code.")
     ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ID", help="Only this edit; may be a glob, may be repeated."),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Ask for at most so many edits.")] = None,
-    rehearse: Annotated[
-        bool,
-        typer.Option(
-            "--rehearse", help="Against the endpoint played on this machine: no key, no cost."
-        ),
-    ] = False,
-    profile: Annotated[
-        str, typer.Option(metavar="FILE|NAME", help="How the rehearsal's endpoint behaves.")
-    ] = "calm",
+    only: Only = None,
+    limit: Limit = None,
+    rehearse: Rehearse = False,
+    profile: RehearsalProfile = "calm",
     base_url: BaseUrl = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(metavar="USD", help="At most so many dollars, if the job allows them."),
-    ] = None,
-    no_preflight: Annotated[
-        bool,
-        typer.Option("--no-preflight", help="Do not look at key, balance, model and price first."),
-    ] = False,
-    accept_origin: Annotated[
-        bool,
-        typer.Option("--accept-origin", help="Go on in a ledger that belongs to another endpoint."),
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask anything.")] = False,
+    max_cost: MaxCost = None,
+    no_preflight: NoPreflight = False,
+    accept_origin: AcceptOrigin = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask again for edits that have an outcome; the old one stays until a new one succeeds."""
-    import asyncio
-
     from pipeline import api
-    from pipeline.cli import asking, words
+    from pipeline.cli import words
+    from pipeline.cli.driving import drive
 
-    loaded = api.load_job(job)
-    terminal = sys.stderr.isatty()
-    counted: list[Plan] = []
-
-    def confirm(found: "Plan") -> bool:
-        counted.append(found)
-        free = rehearse or not found.requests
-        return asking.agree(found, above_usd=loaded.confirm_above_usd, ask=not (yes or free))
-
-    async def go() -> "RunResult":
-        total = lambda: counted[0].requests if counted else None  # noqa: E731
-        with words.progress(terminal, total) as observe:
-            return await api.retry(
-                loaded,
-                status=status or (),
-                reason=reason,
-                only=only or (),
-                limit=limit,
-                base_url=base_url,
-                rehearse=rehearse,
-                profile=profile,
-                accept_origin=accept_origin,
-                max_cost_usd=max_cost,
-                preflight=not no_preflight,
-                confirm=confirm if terminal and not yes else None,
-                observe=observe,
-                signals=True,
-            )
-
-    result = asyncio.run(go())
+    result = drive(
+        job,
+        api.retry,
+        rehearse=rehearse,
+        yes=yes,
+        status=status or (),
+        reason=reason,
+        only=only or (),
+        limit=limit,
+        base_url=base_url,
+        profile=profile,
+        accept_origin=accept_origin,
+        max_cost_usd=max_cost,
+        preflight=not no_preflight,
+    )
     if as_json:
         words.print_json(result)
     elif result.ended == "finished" and not result.totals.finished:

@@ -5,7 +5,6 @@ not there is ``None``, and a row that says nothing usable is left out.
 """
 
 import asyncio
-import re
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -26,12 +25,12 @@ from pipeline.endpoints import (
     Transaction,
     TransactionPage,
 )
+from pipeline.endpoints.access import checked_access
 from pipeline.endpoints.aimlapi import origin_of
 from pipeline.endpoints.failures import BODY_LENGTH, clean_text, error_for, mapped_errors
 from pipeline.errors import (
     BadResponseError,
     ConnectionFailed,
-    JobError,
     ModelGoneError,
     PipelineError,
     RequestRejectedError,
@@ -47,7 +46,6 @@ CREDITS_PER_USD = 2_000_000
 
 MAX_PAGE_BYTES = 8 << 20
 _STEP = 64 * 1024
-_KEY = re.compile(r"[\x21-\x7e]+")
 _CHARGE = ("CHARGE", "DEBIT")
 _ID_LENGTH = 200
 
@@ -56,21 +54,7 @@ def open_aimlapi_account(
     *, base_url: str, api_key: str, timeout_s: float, connect_timeout_s: float
 ) -> "AimlApiAccount":
     """Checks what the user gave. Raises `JobError`."""
-    key = api_key.strip()
-    if not _KEY.fullmatch(key):
-        raise JobError(
-            "endpoint.api_key_env: the API key is empty or holds spaces or characters that no key"
-            " has (copy it again, without quotes or line breaks)"
-        )
-    try:
-        url = URL(base_url.rstrip("/"))
-    except ValueError as error:
-        raise JobError(f"endpoint.base_url: {base_url!r} is no URL ({error})") from error
-    if url.scheme not in ("http", "https") or not url.host or url.query_string or url.user:
-        raise JobError(
-            f"endpoint.base_url: {clean_text(base_url)!r} must be an http or https URL, without"
-            " user, password or query"
-        )
+    url, key = checked_access(base_url, api_key)
     return AimlApiAccount(url, key, timeout_s=timeout_s, connect_timeout_s=connect_timeout_s)
 
 

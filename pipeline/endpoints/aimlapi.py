@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from pipeline import __version__
+from pipeline.endpoints.access import checked_access
 from pipeline.endpoints.answer_stream import Answer, AnswerStream
 from pipeline.endpoints.answers import answer_text, find_images, speaks_of_refusal, stated_cost
 from pipeline.endpoints.base64_stream import Base64Stream
@@ -23,7 +24,6 @@ from pipeline.errors import (
     ConnectionFailed,
     ContentRefusedError,
     EditError,
-    JobError,
     NoImageError,
     PipelineError,
 )
@@ -36,7 +36,6 @@ MAX_RESPONSE_BYTES = 64 << 20
 _READ_BUFFER = 128 * 1024
 _DECOMPRESS_STEP = 256 * 1024
 _DATA_URI = re.compile(r"data:[^,]{0,500}?;base64,", re.IGNORECASE)
-_KEY = re.compile(r"[\x21-\x7e]+")
 
 
 def open_aimlapi(
@@ -51,21 +50,7 @@ def open_aimlapi(
     max_response_bytes: int,
 ) -> "AimlApiEndpoint":
     """Checks what the user gave. Raises `JobError`."""
-    key = api_key.strip()
-    if not _KEY.fullmatch(key):
-        raise JobError(
-            "endpoint.api_key_env: the API key is empty or holds spaces or characters that no key"
-            " has (copy it again, without quotes or line breaks)"
-        )
-    try:
-        url = URL(base_url.rstrip("/"))
-    except ValueError as error:
-        raise JobError(f"endpoint.base_url: {base_url!r} is no URL ({error})") from error
-    if url.scheme not in ("http", "https") or not url.host or url.query_string or url.user:
-        raise JobError(
-            f"endpoint.base_url: {clean_text(base_url)!r} must be an http or https URL such as"
-            f" {PUBLIC_URL}, without user, password or query"
-        )
+    url, key = checked_access(base_url, api_key)
     return AimlApiEndpoint(
         url,
         key,

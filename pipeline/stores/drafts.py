@@ -9,9 +9,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
+from pipeline.batching import Batcher
 from pipeline.errors import StoreError
-from pipeline.models import PictureFacts, StoredImage
+from pipeline.models import Draft, PictureFacts, StoredImage
 
 HELD = 128 * 1024
 """Bytes that a draft gathers before it becomes a file, and before each further write: what arrives
@@ -171,6 +173,31 @@ class store_errors:  # noqa: N801 - reads as a statement: with store_errors(...)
             way_out = _WAYS_OUT.get(error.errno or 0)
             hint = f" ({way_out})" if way_out else ""
             raise StoreError(f"{self._what}: {error.strerror or error}{hint}") from error
+
+
+class Put(NamedTuple):
+    """A draft on its way to its name."""
+
+    draft: FileDraft
+    name: str
+    inspect: Callable[[memoryview], PictureFacts]
+
+
+async def put_through(
+    batcher: Batcher[Put, StoredImage],
+    draft: Draft,
+    name: str,
+    inspect: Callable[[memoryview], PictureFacts],
+) -> StoredImage:
+    """`OutputStore.put`, done by the store's own threads. Raises `StoreError`."""
+    if not isinstance(draft, FileDraft):
+        raise TypeError(f"not a draft of this store: {draft!r}")
+    try:
+        checked(name)
+    except StoreError:
+        draft.discard()
+        raise
+    return await batcher.submit(Put(draft, name, inspect))
 
 
 def stored_image(

@@ -9,23 +9,24 @@ import threading
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
 
 from pipeline.batching import Batcher
 from pipeline.errors import PipelineError, StoreError
 from pipeline.models import Draft, PictureFacts, StoredImage
-from pipeline.stores.drafts import FileDraft, ReadBuffer, checked, store_errors, stored_image
+from pipeline.stores.drafts import (
+    FileDraft,
+    Put,
+    ReadBuffer,
+    checked,
+    put_through,
+    store_errors,
+    stored_image,
+)
 
 THREADS = 8
 """Each waits for the disk on behalf of a batch: several flushes at once share its work."""
 
 _SYNC_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
-
-
-class _Put(NamedTuple):
-    draft: FileDraft
-    name: str
-    inspect: Callable[[memoryview], PictureFacts]
 
 
 def open_local(directory: Path, url: str | None) -> "LocalStore":
@@ -55,7 +56,7 @@ class LocalStore:
         with store_errors(f"cannot use {directory}"):
             shutil.rmtree(self._drafts, ignore_errors=True)
             self._drafts.mkdir(parents=True, exist_ok=True)
-        self._batches: Batcher[_Put, StoredImage] = Batcher(
+        self._batches: Batcher[Put, StoredImage] = Batcher(
             self._put_all, name="store", threads=threads, largest=64
         )
 
@@ -65,14 +66,7 @@ class LocalStore:
     async def put(
         self, draft: Draft, name: str, *, inspect: Callable[[memoryview], PictureFacts]
     ) -> StoredImage:
-        if not isinstance(draft, FileDraft):
-            raise TypeError(f"not a draft of this store: {draft!r}")
-        try:
-            checked(name)
-        except StoreError:
-            draft.discard()
-            raise
-        return await self._batches.submit(_Put(draft, name, inspect))
+        return await put_through(self._batches, draft, name, inspect)
 
     async def remove(self, path: str) -> None:
         target = self._directory / checked(path)
@@ -88,7 +82,7 @@ class LocalStore:
         await asyncio.to_thread(self._batches.close)
         await asyncio.to_thread(shutil.rmtree, self._drafts, ignore_errors=True)
 
-    def _put_all(self, puts: Sequence[_Put]) -> list[StoredImage | BaseException]:
+    def _put_all(self, puts: Sequence[Put]) -> list[StoredImage | BaseException]:
         """One batch, in a thread: every file is flushed and named, then every folder flushed."""
         outcomes: list[StoredImage | BaseException] = []
         named: dict[str, int] = {}
@@ -107,7 +101,7 @@ class LocalStore:
             return [error if isinstance(one, StoredImage) else one for one in outcomes]
         return outcomes
 
-    def _put_one(self, put: _Put, named: dict[str, int]) -> StoredImage:
+    def _put_one(self, put: Put, named: dict[str, int]) -> StoredImage:
         stored = stored_image(put.draft, put.name, put.inspect, self._buffer)
         target = f"{self._directory}/{stored.path}"
         folder = target.rpartition("/")[0]

@@ -5,12 +5,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline.batching import Batcher
 from pipeline.errors import JobError, PipelineError, StoreError
 from pipeline.models import Draft, PictureFacts, StoredImage
-from pipeline.stores.drafts import FileDraft, ReadBuffer, checked, stored_image
+from pipeline.stores.drafts import FileDraft, Put, ReadBuffer, checked, put_through, stored_image
 
 THREADS = 8
 """Uploads at once: each waits for the network."""
@@ -20,12 +20,6 @@ _WRITES_IN_PLACE = frozenset({"file", "local", "sftp", "ssh", "ftp", "smb", "hdf
 an object once it is complete, and would copy it to rename it."""
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
-
-
-class _Put(NamedTuple):
-    draft: FileDraft
-    name: str
-    inspect: Callable[[memoryview], PictureFacts]
 
 
 def open_fsspec(directory: Path, url: str | None) -> "FsspecStore":
@@ -50,7 +44,7 @@ class FsspecStore:
         self._numbers = count(1)
         self._buffer = ReadBuffer()
         # One at a time: nothing is shared between uploads, and another thread may be free.
-        self._uploads: Batcher[_Put, StoredImage] = Batcher(
+        self._uploads: Batcher[Put, StoredImage] = Batcher(
             self._put_all, name="upload", threads=threads, largest=1
         )
 
@@ -60,14 +54,7 @@ class FsspecStore:
     async def put(
         self, draft: Draft, name: str, *, inspect: Callable[[memoryview], PictureFacts]
     ) -> StoredImage:
-        if not isinstance(draft, FileDraft):
-            raise TypeError(f"not a draft of this store: {draft!r}")
-        try:
-            checked(name)
-        except StoreError:
-            draft.discard()
-            raise
-        return await self._uploads.submit(_Put(draft, name, inspect))
+        return await put_through(self._uploads, draft, name, inspect)
 
     async def remove(self, path: str) -> None:
         key = self._key(checked(path))
@@ -84,10 +71,10 @@ class FsspecStore:
     def _key(self, path: str) -> str:
         return f"{self._root}/{path}"
 
-    def _put_all(self, puts: Sequence[_Put]) -> list[StoredImage | BaseException]:
+    def _put_all(self, puts: Sequence[Put]) -> list[StoredImage | BaseException]:
         return [self._put_one(put) for put in puts]
 
-    def _put_one(self, put: _Put) -> StoredImage:
+    def _put_one(self, put: Put) -> StoredImage:
         try:
             stored = stored_image(put.draft, put.name, put.inspect, self._buffer)
             put.draft.sync()
