@@ -1,5 +1,6 @@
 """Events as a person reads them: a line each, or one live block on a terminal."""
 
+import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from pipeline.running import Event, Gauges, Started
 from pipeline.watchdog import PHASES, Stalled
 from pipeline.worker import CoolingDown, Retrying
 
+REFRESH_S = 0.125
 RATE_WINDOW_S = 60.0
 PROBLEMS_KEPT = 3
 
@@ -126,7 +128,8 @@ class PlainProgress:
 class LiveProgress:
     """One compact block that stays in place: how far, how fast, how much, and what went wrong.
 
-    ``total``: edits the run will ask for, where the plan has counted them.
+    ``total``: edits the run will ask for, where the plan has counted them. Everything happens in
+    the run's event loop: what the block shows is asked of objects that belong to it.
     """
 
     def __init__(
@@ -152,12 +155,25 @@ class LiveProgress:
         )
         self._task = self._bar.add_task("edits", total=None)
         self._live = Live(
-            console=console, refresh_per_second=8, get_renderable=self._render, transient=True
+            console=console, auto_refresh=False, get_renderable=self._render, transient=True
         )
+        self._next: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Shows the block, and keeps it up to date."""
+        self._live.start()
+        self._tick()
 
     def stop(self) -> None:
         """Clears the block away. Harmless when it never showed."""
+        if self._next is not None:
+            self._next.cancel()
+        self._gauges = None  # the run may be over: nobody is there to ask
         self._live.stop()
+
+    def _tick(self) -> None:
+        self._live.refresh()
+        self._next = asyncio.get_running_loop().call_later(REFRESH_S, self._tick)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -165,7 +181,7 @@ class LiveProgress:
                 # Not before: what is asked before a run starts needs the terminal to itself.
                 self._gauges = event.gauges
                 self._started = self._clock()
-                self._live.start()
+                self.start()
             case Scanned():
                 self._planned += sum(
                     n for state, n in event.counts.items() if state not in ("unchanged", "kept")

@@ -33,7 +33,7 @@ def plan_line(plan: Plan) -> str:
 def agree(plan: Plan, *, above_usd: float, ask: bool) -> bool:
     """Shows the plan in a line, and asks if it may cost more than ``above_usd``."""
     console = Console(stderr=True, highlight=False)
-    console.print(plan_line(plan), soft_wrap=True)
+    say(console, plan_line(plan))
     costly = plan.requests > 0 and (plan.cost_usd is None or plan.cost_usd > above_usd)
     return yes(console, "Go on?") if ask and costly else True
 
@@ -67,10 +67,15 @@ def yes(console: Console, question: str) -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
+def say(console: Console, what: str | Text) -> None:
+    """A long line: broken between words on a terminal, and nowhere else."""
+    console.print(what, soft_wrap=not console.is_terminal)
+
+
 def print_preflight(found: Preflight, console: Console) -> None:
-    console.print(Text(found.findings, style="dim"), soft_wrap=True)
+    say(console, Text(found.findings, style="dim"))
     for warning in found.warnings:
-        console.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
+        say(console, Text(f"warning: {warning}", style="yellow"))
 
 
 def print_canary(report: CanaryReport, console: Console) -> None:
@@ -103,7 +108,7 @@ def print_canary(report: CanaryReport, console: Console) -> None:
         table.add_row("", Text(reason))
     console.print(table)
     for failure in report.failures:
-        console.print(Text(f"not kept: {failure}", style="red"), soft_wrap=True)
+        say(console, Text(f"not kept: {failure}", style="red"))
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -237,9 +237,17 @@ def _reason(error: BaseException) -> str:
         text = "the connection was closed without an answer"
     elif isinstance(error, aiohttp.ClientPayloadError):
         text = "the answer broke off"
+    elif type(error) in (aiohttp.ClientConnectorError, aiohttp.ClientConnectorDNSError):
+        # Without the host a second time, and aiohttp's "ssl:default".
+        text = f"no connection: {_system_reason(error)}"
     else:
         text = str(error) or type(error).__name__
     return clean_text(text, length=300)
+
+
+def _system_reason(error: BaseException) -> str:
+    reason = getattr(error, "os_error", error)
+    return getattr(reason, "strerror", None) or str(reason)
 
 
 def _cause(error: BaseException) -> BaseException | None:
