@@ -4,7 +4,6 @@ A file that is all that already is never loaded: what is sent are slices of it t
 metadata. Only where something must change is it decoded and encoded again.
 """
 
-import hashlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -124,8 +123,13 @@ def prepare(
 
 
 def digest_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hex; read in pieces. Raises `InputError`."""
-    digest = hashlib.sha256()
+    """BLAKE3 of a file's bytes, in hex; read in pieces. Raises `InputError`.
+
+    A quarter of SHA-256's time: every new picture is read once for this before it is sent.
+    """
+    from blake3 import blake3
+
+    digest = blake3(max_threads=1)
     with FileSource(str(path), str(path)) as source:
         for at in range(0, source.size, _PIECE):
             digest.update(source.read(at, _PIECE))

@@ -160,12 +160,12 @@ def test_a_file_in_very_many_pieces_is_joined(tmp_path):
     assert difference(seen(prepared), image) == 0
 
 
-def test_the_digest_is_sha256_of_the_bytes(tmp_path):
+def test_the_digest_is_blake3_of_the_bytes(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"abc" * 300_000)
-    import hashlib
+    from blake3 import blake3
 
-    assert digest_file(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest_file(path) == blake3(path.read_bytes()).hexdigest()
 
 
 def test_the_key_of_the_settings_is_stable():
