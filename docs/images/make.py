@@ -101,7 +101,7 @@ def screenshot(said: str) -> str:
     shown = "\n".join(
         [
             "\x1b[1m$ make demo\x1b[0m",
-            first.strip().splitlines()[0],
+            *first.strip().splitlines()[:4],  # preflight and plan
             live[len(live) * 3 // 5].rstrip(),
             summary.rstrip(),
         ]
