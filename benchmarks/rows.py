@@ -27,9 +27,9 @@ Table = list[dict[str, Any]]
 
 def large() -> Table:
     """1.25 MB PNG as base64 in JSON: this pipeline, the plain script, httpx."""
-    table = _compare("large", 400, ("pipeline", "plain", "httpx"))
+    table = _compare("large", 600, ("pipeline", "plain", "httpx"))
     if Path(TMPFS).is_dir():
-        table += _compare("large", 400, ("pipeline", "plain"), where=TMPFS)
+        table += _compare("large", 600, ("pipeline", "plain"), where=TMPFS)
     return table
 
 
