@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pipeline.budget import Budget
-from pipeline.errors import BadResponseError, EditError, FatalError, PipelineError
+from pipeline.errors import BadResponseError, EditError, FatalError, PipelineError, StoreError
 from pipeline.models import (
     Attempt,
     AttemptEnd,
@@ -14,7 +14,7 @@ from pipeline.models import (
     Record,
 )
 from pipeline.planning import Planned
-from pipeline.retry import is_ambiguous
+from pipeline.retry import Answer, Tries, is_ambiguous
 
 
 class AttemptLog(Protocol):
@@ -29,17 +29,65 @@ class AttemptLog(Protocol):
     ) -> None: ...
 
 
+class Reservation(Protocol):
+    """The money of one request: ends once."""
+
+    def settle(self, cost_usd: float | None) -> None: ...
+
+    def keep_unknown(self) -> None: ...
+
+
+class Question(Protocol):
+    """What the provider's logs are asked about one ambiguous attempt."""
+
+    def answer(self) -> Answer | None:
+        """``None``: not yet. Raises `LedgerError`."""
+
+    def due(self) -> float:
+        """Loop time at which to ask for the answer again."""
+
+    def waited_s(self) -> float:
+        """Since it was asked."""
+
+
+class Inquirer(Protocol):
+    """Who asks them. Takes over the reservation: ledger and budget hear from it what is found.
+
+    ``lost_usd``: what was charged without a picture, by the answers so far.
+    """
+
+    @property
+    def lost_usd(self) -> float: ...
+
+    def ask(self, attempt: Attempt, end: AttemptEnd, reservation: Reservation) -> Question: ...
+
+
 class Attempts:
-    """Opens the attempts of one run. ``now``: seconds since the epoch."""
+    """Opens the attempts of one run. ``now``: seconds since the epoch. ``inquirer``: is asked
+    about ambiguous ones; without it they stay unknown.
+    """
 
     def __init__(
-        self, ledger: AttemptLog, budget: Budget, *, now: Callable[[], float], run_id: str
+        self,
+        ledger: AttemptLog,
+        budget: Budget,
+        *,
+        now: Callable[[], float],
+        run_id: str,
+        inquirer: Inquirer | None = None,
     ) -> None:
         self.ledger = ledger
         self.budget = budget
         self.now = now
         self.run_id = run_id
+        self.inquirer = inquirer
         self._count = 0
+
+    @property
+    def unknown_usd(self) -> float:
+        """Money of unknown outcome, and what turned out to be charged without a picture."""
+        lost = self.inquirer.lost_usd if self.inquirer is not None else 0.0
+        return self.budget.unknown_usd + lost
 
     def open(self, planned: Planned, *, number: int, images: int) -> "OpenAttempt":
         """Sets the money of an edit's ``number``-th attempt aside. Raises `BudgetReachedError`."""
@@ -66,15 +114,16 @@ class OpenAttempt:
 
     Ends in one of: `not_sent`; `failed`, `fatal` or `cut_off` while it is asked; after `answered`
     in `unusable`, `not_kept`, or in the row of `success`, which goes to the ledger with the
-    edit's record.
+    edit's record. ``asked``: what the logs are asked about it, and what it failed with.
     """
 
-    def __init__(self, attempts: Attempts, attempt: Attempt, reservation: "_Reservation") -> None:
+    def __init__(self, attempts: Attempts, attempt: Attempt, reservation: Reservation) -> None:
         self._attempts = attempts
         self._attempt = attempt
         self._reservation = reservation
         self._answered_at = attempt.started_at
         self.id = attempt.id
+        self.asked: tuple[Question, EditError] | None = None
 
     async def start(self) -> None:
         """Writes its row. Raises `LedgerError`: then nothing may be sent."""
@@ -88,14 +137,20 @@ class OpenAttempt:
     def failed(self, error: EditError) -> float | None:
         """Closed by what it failed with. What it cost; ``None``: nobody knows.
 
-        Ambiguous, it is ``unknown``, and its money stays set aside unless its cost is known. An
-        error status is never charged; a success status may be, whatever was in it.
+        Ambiguous, it is ``unknown``, and its money stays set aside unless its cost is known; where
+        the logs are asked, until they answer. An error status is never charged; a success status
+        may be, whatever was in it.
         """
         unknown = is_ambiguous(error)
         cost, source = error.cost_usd, error.cost_source
         if cost is None and not unknown:
             cost = self._attempt.reserved_usd if isinstance(error, BadResponseError) else 0.0
             source = "catalog" if cost else "none"
+        inquirer = self._attempts.inquirer
+        if unknown and inquirer is not None:
+            end = self._end_by(error, "unknown", cost=cost, source=source)
+            self.asked = inquirer.ask(self._attempt, end, self._reservation), error
+            return None
         if unknown and cost is None:
             self._reservation.keep_unknown()
         else:
@@ -105,7 +160,13 @@ class OpenAttempt:
         return cost
 
     def fatal(self, error: FatalError) -> None:
-        """A fatal answer is an answer, and free."""
+        """A fatal answer is an answer, and free. But a store that cannot take the pictures fails
+        while they arrive: they may have been charged.
+        """
+        if isinstance(error, StoreError):
+            self._reservation.keep_unknown()
+            self._end_by(error, "unknown", cost=None)
+            return
         self._reservation.settle(0.0)
         self._end_by(error, "failed", cost=0.0)
 
@@ -160,20 +221,19 @@ class OpenAttempt:
         *,
         cost: float | None,
         source: CostSource = "none",
-    ) -> None:
-        self._attempts.ledger.end_attempt(
-            self.id,
-            AttemptEnd(
-                status=status,
-                finished_at=self._attempts.now(),
-                cost_usd=cost,
-                cost_source=source,
-                http_status=getattr(error, "http_status", None),
-                inference_id=getattr(error, "inference_id", None),
-                error_code=getattr(error, "code", type(error).__name__),
-                error_message=str(error),
-            ),
+    ) -> AttemptEnd:
+        end = AttemptEnd(
+            status=status,
+            finished_at=self._attempts.now(),
+            cost_usd=cost,
+            cost_source=source,
+            http_status=getattr(error, "http_status", None),
+            inference_id=getattr(error, "inference_id", None),
+            error_code=getattr(error, "code", type(error).__name__),
+            error_message=str(error),
         )
+        self._attempts.ledger.end_attempt(self.id, end)
+        return end
 
     def _end(self, status: AttemptStatus, code: str, message: str) -> None:
         self._attempts.ledger.end_attempt(
@@ -187,7 +247,22 @@ class OpenAttempt:
         )
 
 
-class _Reservation(Protocol):
-    def settle(self, cost_usd: float | None) -> None: ...
+class Progress:
+    """What one edit has come to so far. ``first_at``: loop time of its first attempt; ``held_s``:
+    how long outages and the logs have held it since; ``tokens``: what its last retry took from the
+    quota; ``asked``: while it waits for the logs, see `OpenAttempt`.
+    """
 
-    def keep_unknown(self) -> None: ...
+    def __init__(self, started_at: float) -> None:
+        self.started_at = started_at
+        self.first_at = 0.0
+        self.held_s = 0.0
+        self.tokens = 0.0
+        self.attempts = 0
+        self.cost_usd: float | None = None
+        self.tries = Tries()
+        self.asked: tuple[Question, EditError] | None = None
+
+    def spend(self, usd: float | None) -> None:
+        if usd is not None:
+            self.cost_usd = round((self.cost_usd or 0.0) + usd, 9)

@@ -166,8 +166,9 @@ class Retry(_Part):
     wait_max_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 60.0
     wait_jitter_s: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = 1.0
     no_image_attempts: Annotated[int, Field(ge=1, le=100)] = 2
-    on_unknown: Literal["retry", "hold"] = "retry"
+    on_unknown: Literal["retry", "reconcile", "hold"] = "retry"
     unknown_budget_usd: Dollars | None = None
+    logs_delay_s: Seconds = 600.0
     edit_timeout_s: Seconds = 3600.0
     breaker_after: Annotated[int, Field(ge=2, le=1000)] = 10
     outage_s: Seconds = 3600.0
@@ -269,8 +270,9 @@ class Job(_Part):
         return value
 
 
-def load_job(path: Path) -> Job:
+def load_job(path: Path | str) -> Job:
     """The job in a YAML file. Raises `JobError` with all that is wrong, a line each."""
+    path = Path(path)
     label = path.name
     top = load_yaml(path, label, error=JobError)
     problems = [f"{label}:{line}: {message}" for line, message in _secrets(top)]

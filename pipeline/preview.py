@@ -123,7 +123,7 @@ def make_planner(
         history=history,
         digest_file=lambda path: digest_file(Path(path)),
         remember=remember,
-        hold_unknown=job.retry.on_unknown == "hold",
+        hold_unknown=job.retry.on_unknown != "retry",
         again=None if again is None else partial(again.edits, history),
     )
 

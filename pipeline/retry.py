@@ -14,7 +14,7 @@ from pipeline.errors import (
     TransientError,
 )
 
-OnUnknown = Literal["retry", "hold"]
+OnUnknown = Literal["retry", "reconcile", "hold"]
 OnQuota = Literal["wait", "stop"]
 
 RETRY_AFTER_MAX_S = 900.0
@@ -42,8 +42,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     outage, which the breaker waits out for ``outage_s`` (it opens after ``breaker_after`` failures
     in a row). ``no_image_attempts`` is lower because an answer without a picture may have been
     paid for. ``unknown_budget_usd``: how much money of unknown outcome a run may gather before
-    further such edits are held; ``None``: the run's cap decides. ``edit_timeout_s``: no attempt
-    starts later than this after an edit's first one, unless an outage held it.
+    further such edits are held; ``None``: the run's cap decides. ``logs_delay_s``: after so long
+    the provider's logs are complete, for ``on_unknown: reconcile``. ``edit_timeout_s``: no attempt
+    starts later than this after an edit's first one, unless an outage or the logs held it.
     """
 
     attempts: int = 6
@@ -53,6 +54,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     no_image_attempts: int = 2
     on_unknown: OnUnknown = "retry"
     unknown_budget_usd: float | None = None
+    logs_delay_s: float = 600.0
     edit_timeout_s: float = 3600.0
     breaker_after: int = 10
     outage_s: float = 3600.0
@@ -84,6 +86,16 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the provider's logs say of an ambiguous attempt. ``usd``: what it cost; ``None``: it is
+    not known. ``words``: for a person.
+    """
+
+    verdict: Literal["not_billed", "billed_lost", "undecided"]
+    usd: float | None = None
+    words: str
+
+
 def is_ambiguous(error: BaseException) -> bool:
     """Sent, and no answer says what became of it: it may have been charged."""
     return isinstance(error, TransientError) and error.sent
@@ -98,16 +110,26 @@ def decide(
     unknown_usd: float,
     quota_s: float,
     rng: Random,
+    answer: Answer | None = None,
 ) -> Decision:
     """What follows ``error``, which ``tries`` already counts.
 
     ``age_s``: since the edit's first attempt. ``unknown_usd``: the run's money of unknown outcome,
-    this attempt's included. ``quota_s``: the least wait by the run's retry quota.
+    this attempt's included, and what the logs say was lost. ``quota_s``: the least wait by the
+    run's retry quota. ``answer``: what the logs say, if they were asked.
     """
-    unknown = is_ambiguous(error)
+    if answer is not None and answer.verdict == "undecided":
+        return Decision(unknown=True, why=f"held: {answer.words}")
+    unknown = is_ambiguous(error) and answer is None
     if unknown and policy.on_unknown == "hold":
         return Decision(unknown=True, why="held for a person: retry.on_unknown is 'hold'")
     most = policy.unknown_budget_usd
+    lost = answer is not None and answer.verdict == "billed_lost"
+    if lost and most is not None and unknown_usd > most + 1e-9:
+        return Decision(
+            why=f"charged, and no picture came: ${unknown_usd:,.3f} lost or unknown is more than"
+            f" retry.unknown_budget_usd of ${most:,.2f}",
+        )
     if unknown and most is not None and unknown_usd > most + 1e-9:
         return Decision(
             unknown=True,
@@ -117,7 +139,7 @@ def decide(
     wait = wait_before_retry(policy, tries, error, rng)
     if wait is None:
         return Decision(unknown=unknown)
-    wait = max(wait, quota_s)
+    wait = max(wait, quota_s) if answer is None else quota_s  # it has waited for the logs
     if age_s + wait > policy.edit_timeout_s:
         return Decision(
             unknown=unknown,

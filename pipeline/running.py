@@ -26,6 +26,7 @@ from pipeline.engine import Ending, Engine, Finished, Interrupted, Scanned, Stop
 from pipeline.errors import FatalError, LedgerError, PipelineError, StoreError
 from pipeline.guards import Alarm, check_unknown_budget, make_guards, stack_dump
 from pipeline.inputs import Inputs
+from pipeline.inquiry import inquiring
 from pipeline.interruption import answering, interruptible
 from pipeline.job import Job
 from pipeline.ledger import Ledger, LedgerReader, Run, open_ledger, open_reader
@@ -244,9 +245,8 @@ class _Run:
 
     def _budget(self) -> Budget:
         job = self.job
-        price = (
-            job.endpoint.price_usd if job.endpoint.price_usd is not None else self.model.price_usd
-        )
+        price = job.endpoint.price_usd
+        price = self.model.price_usd if price is None else price
         check_unknown_budget(job, price)
         return Budget(
             price_usd=price,
@@ -276,10 +276,13 @@ class _Run:
             )
             opened.push_async_callback(inputs.close)
             log = KeepingAnswers(self.ledger) if self.options.again else self.ledger
+            inquirer = await opened.enter_async_context(inquiring(job, self.account, self.ledger))
             worker = Worker(
                 endpoint=self.endpoint,
                 store=store,
-                attempts=Attempts(log, self.budget, now=time.time, run_id=self.id),
+                attempts=Attempts(
+                    log, self.budget, now=time.time, run_id=self.id, inquirer=inquirer
+                ),
                 inputs=inputs,
                 throttle=throttle,
                 guards=guards,

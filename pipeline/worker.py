@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from random import Random
 
-import msgspec
-
-from pipeline.attempts import Attempts, OpenAttempt
+from pipeline.attempts import Attempts, OpenAttempt, Progress, Question
 from pipeline.backlog import Later
 from pipeline.endpoints import Endpoint
 from pipeline.errors import (
@@ -26,34 +24,14 @@ from pipeline.limits import Slot, Throttle
 from pipeline.models import EditRequest, EditResponse, PictureFacts, Record, Status, StoredImage
 from pipeline.pictures.verify import inspect_picture
 from pipeline.planning import Planned
-from pipeline.retry import RETRY_AFTER_MAX_S, RetryQuota, Tries, decide
+from pipeline.retry import RETRY_AFTER_MAX_S, Answer, RetryQuota, decide
+from pipeline.setbacks import CoolingDown, Retrying, Setback
 from pipeline.stores import OutputStore
 from pipeline.watchdog import Doing
 
+__all__ = ["CoolingDown", "Retrying", "Setback", "Worker"]
+
 UNPARSED_MAX_BYTES = 64 * 1024
-
-
-class Retrying(msgspec.Struct, frozen=True, kw_only=True):
-    """Event: an attempt failed and another will follow in ``wait_s``."""
-
-    edit_id: str
-    attempt: int
-    wait_s: float
-    code: str
-    message: str
-
-
-class CoolingDown(msgspec.Struct, frozen=True, kw_only=True):
-    """Event: a 429 came; nothing leaves for ``wait_s``, then at most ``concurrency`` at once and,
-    if a rate was learned, ``requests_per_minute``.
-    """
-
-    wait_s: float
-    concurrency: int
-    requests_per_minute: float | None
-
-
-Setback = Retrying | CoolingDown
 
 
 class Worker:
@@ -97,8 +75,11 @@ class Worker:
         """
         if isinstance(work, Later):
             planned, progress = work.planned, work.progress
+            if progress.asked is not None:
+                with self._committed():
+                    return await self._heard(planned, progress, *progress.asked)
         else:
-            planned, progress = work, _Progress(started_at=self._now())
+            planned, progress = work, Progress(started_at=self._now())
         try:
             async with asyncio.timeout(None) as deadline:  # the watchdog's, and no timer of its own
                 doing = self._watchdog.begin(planned.edit.id, deadline)
@@ -116,10 +97,10 @@ class Worker:
 
     async def fail(self, planned: Planned, error: EditError) -> Record:
         """Records an edit that cannot even be tried."""
-        return await self._fail(planned, error, _Progress(started_at=self._now()))
+        return await self._fail(planned, error, Progress(started_at=self._now()))
 
     async def _attempt(
-        self, planned: Planned, images: Sequence[InputImage], progress: "_Progress", doing: Doing
+        self, planned: Planned, images: Sequence[InputImage], progress: Progress, doing: Doing
     ) -> Record | Later:
         parameters = final_parameters(self._endpoint.model, planned.edit.parameters, images)
         asked = self._endpoint.model.count(parameters)
@@ -167,7 +148,7 @@ class Worker:
                 if probe:  # it ended without an answer: somebody else has to ask
                     self._gate.lost()
 
-    async def _past_the_gate(self, progress: "_Progress", doing: Doing) -> bool:
+    async def _past_the_gate(self, progress: Progress, doing: Doing) -> bool:
         """Waits while the endpoint is down, which does not make the edit older. True: to probe."""
         if not self._gate.is_open:
             return False
@@ -178,42 +159,68 @@ class Worker:
         return probe
 
     async def _after(
-        self, planned: Planned, progress: "_Progress", failure: EditError
+        self, planned: Planned, progress: Progress, failure: EditError
     ) -> Record | Later:
         """A failed attempt's consequence: the edit's record, or its wait outside the crew, where
         it holds no place, no pictures and no member.
         """
         progress.tries.count(failure)
+        if progress.asked is None:
+            return await self._decide(planned, progress, failure)
+        outcome = await self._heard(planned, progress, *progress.asked)
+        if isinstance(outcome, Later):
+            words = f"{failure}; the provider's logs are asked first"
+            self._say(planned, progress, failure, outcome.due - _loop_time(), words)
+        return outcome
+
+    async def _heard(
+        self, planned: Planned, progress: Progress, question: Question, failure: EditError
+    ) -> Record | Later:
+        """What follows once the logs have said what became of the attempt; until then it waits."""
+        answer = question.answer()
+        if answer is None:
+            return Later(planned=planned, due=question.due(), progress=progress)
+        progress.asked = None
+        progress.held_s += question.waited_s()
+        progress.spend(answer.usd)
+        return await self._decide(planned, progress, failure, answer)
+
+    async def _decide(
+        self, planned: Planned, progress: Progress, failure: EditError, answer: Answer | None = None
+    ) -> Record | Later:
         now = _loop_time()
         decision = decide(
             self._retry,
             progress.tries,
             failure,
             age_s=now - progress.first_at - progress.held_s,
-            unknown_usd=self._attempts.budget.unknown_usd,
+            unknown_usd=self._attempts.unknown_usd,
             quota_s=self._quota.wait_s(failure, now=now),
             rng=self._rng,
+            answer=answer,
         )
         if decision.wait_s is None:
             status: Status = "unknown" if decision.unknown else failure.outcome
-            return await self._fail(planned, failure, progress, status=status, why=decision.why)
+            why = decision.why or (answer.words if answer is not None else "")
+            return await self._fail(planned, failure, progress, status=status, why=why)
         progress.tokens = self._quota.take(failure, now=now)
-        self._observe(
-            Retrying(
-                edit_id=planned.edit.id,
-                attempt=progress.attempts,
-                wait_s=decision.wait_s,
-                code=failure.code,
-                message=str(failure),
-            )
-        )
+        words = str(failure) if answer is None else f"{failure}; {answer.words}"
+        self._say(planned, progress, failure, decision.wait_s, words)
         return Later(planned=planned, due=now + decision.wait_s, progress=progress)
+
+    def _say(
+        self, planned: Planned, progress: Progress, failure: EditError, wait_s: float, words: str
+    ) -> None:
+        edit_id, attempt, code = planned.edit.id, progress.attempts, failure.code
+        self._observe(
+            Retrying(edit_id=edit_id, attempt=attempt, wait_s=wait_s, code=code, message=words)
+        )
 
     async def _fail(
         self,
         planned: Planned,
         error: EditError,
-        progress: "_Progress",
+        progress: Progress,
         *,
         status: Status = "failed",
         why: str = "",
@@ -228,7 +235,7 @@ class Worker:
         await self._attempts.ledger.record(record)
         return record
 
-    async def _hung(self, planned: Planned, progress: "_Progress", doing: Doing) -> Record:
+    async def _hung(self, planned: Planned, progress: Progress, doing: Doing) -> Record:
         """The watchdog ended it: a disk or a thread has not answered for very long."""
         if doing.phase == "inputs":
             error = InputError(
@@ -241,7 +248,7 @@ class Worker:
             f" {self._watchdog.hang_s:,.0f} s (is the disk of the outputs there? Then run again)"
         )
 
-    async def _start(self, attempt: OpenAttempt, progress: "_Progress", doing: Doing) -> None:
+    async def _start(self, attempt: OpenAttempt, progress: Progress, doing: Doing) -> None:
         doing.now_in("ledger")
         if progress.attempts == 0:
             progress.first_at, progress.held_s = doing.since, 0.0
@@ -253,7 +260,7 @@ class Worker:
             raise
 
     async def _ask(
-        self, request: EditRequest, attempt: OpenAttempt, progress: "_Progress", doing: Doing
+        self, request: EditRequest, attempt: OpenAttempt, progress: Progress, doing: Doing
     ) -> EditResponse:
         """One attempt. If it fails, the ledger is told here; a success goes there with its record,
         in one transaction: cut off in between, it is visible as unknown.
@@ -263,6 +270,7 @@ class Worker:
             response = await self._endpoint.edit(request, draft=self._store.draft)
         except EditError as error:
             progress.spend(attempt.failed(error))
+            progress.asked = attempt.asked
             raise
         except FatalError as error:
             attempt.fatal(error)
@@ -323,7 +331,7 @@ class Worker:
     async def _succeed(
         self,
         planned: Planned,
-        progress: "_Progress",
+        progress: Progress,
         attempt: OpenAttempt,
         response: EditResponse,
         stored: tuple[StoredImage, ...],
@@ -340,7 +348,7 @@ class Worker:
     def _record(
         self,
         planned: Planned,
-        progress: "_Progress",
+        progress: Progress,
         *,
         status: Status,
         images: tuple[StoredImage, ...] = (),
@@ -361,25 +369,6 @@ class Worker:
             error_code=error_code,
             error_message=error_message,
         )
-
-
-class _Progress:
-    """What one edit has come to so far. ``first_at``: loop time of its first attempt; ``held_s``:
-    how long outages have held it since; ``tokens``: what its last retry took from the quota.
-    """
-
-    def __init__(self, started_at: float) -> None:
-        self.started_at = started_at
-        self.first_at = 0.0
-        self.held_s = 0.0
-        self.tokens = 0.0
-        self.attempts = 0
-        self.cost_usd: float | None = None
-        self.tries = Tries()
-
-    def spend(self, usd: float | None) -> None:
-        if usd is not None:
-            self.cost_usd = round((self.cost_usd or 0.0) + usd, 9)
 
 
 def _inspected(data: memoryview) -> PictureFacts:

@@ -117,7 +117,7 @@ name: a/b
         "catalog.yaml:6: unknown key 'concurency' in 'limits' (did you mean 'concurrency'?)",
         "catalog.yaml:7: limits.adaptive: neither true nor false",
         "catalog.yaml:8: limits.concurrency: must be at least 1",
-        "catalog.yaml:9: retry.on_unknown: not among the choices ('retry' or 'hold')",
+        "catalog.yaml:9: retry.on_unknown: not among the choices ('retry', 'reconcile' or 'hold')",
         "catalog.yaml:10: checks: it is not part of this version (remove what it holds)",
         "catalog.yaml:11: inputs.background: it is empty (a colour like '#ffffff' stands in"
         " quotes)",

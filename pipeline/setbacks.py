@@ -1,0 +1,28 @@
+"""Events: what holds an edit, or everybody, up."""
+
+import msgspec
+
+
+class Retrying(msgspec.Struct, frozen=True, kw_only=True):
+    """Event: an attempt failed and another will follow in ``wait_s``, unless the provider's logs
+    have to be asked first (the message says so): then that is when they may have answered.
+    """
+
+    edit_id: str
+    attempt: int
+    wait_s: float
+    code: str
+    message: str
+
+
+class CoolingDown(msgspec.Struct, frozen=True, kw_only=True):
+    """Event: a 429 came; nothing leaves for ``wait_s``, then at most ``concurrency`` at once and,
+    if a rate was learned, ``requests_per_minute``.
+    """
+
+    wait_s: float
+    concurrency: int
+    requests_per_minute: float | None
+
+
+Setback = Retrying | CoolingDown
