@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check format bench chaos clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ format: $(VENV)/installed-dev  ## format the code and mend what lint can mend
 
 bench: $(VENV)/installed-dev  ## measure, and write the table into docs/performance.md
 	@$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/installed-dev  ## kill a job a hundred times, and count what is lost and paid twice
+	@$(BIN)/python -m benchmarks.chaos --kills 100
 
 clean:  ## remove .venv and the caches; outputs stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build
