@@ -44,8 +44,8 @@ decoded while it arrives, straight into a file, so memory does not grow with the
 URL = """\
 The download is streamed to a file as it comes: memory is flat at any size. The plain script has no
 JSON and no base64 to pay for here: it receives and writes, and that is all. Twice its speed cannot
-be had, because what this pipeline adds (reading the picture back, its checksums and sha-256, flushing
-it, the ledger, and the checks of where a URL leads) costs more than all that the plain script does.
+be had, because what this pipeline adds (reading the picture back, its checksums and sha-256, the
+flush, the ledger, and the checks of where a URL leads) costs more than all that the script does.
 The target is missed by the factors in the table. What limits it: the kernel's copies and the hash.
 """
 

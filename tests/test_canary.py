@@ -7,7 +7,6 @@ import os
 import random
 import sqlite3
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -24,7 +23,8 @@ from pipeline.estimates import Estimate, median, ratio, share
 from pipeline.models import Edit, Record, Status
 from pipeline.planning import Item, Planned
 from pipeline.running import Event, RunResult
-from tests.conftest import Shop, command_line, environment
+from tests.conftest import Shop
+from tests.terminal import on_a_terminal
 
 Emulators = Callable[..., RunningEmulator]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -419,67 +419,6 @@ def test_thresholds_that_were_not_kept_are_named_with_the_way_on(
     assert "3 refused" in done.stdout
 
 
-class Terminal:
-    """The command on a terminal of its own."""
-
-    def __init__(self, *arguments: Any) -> None:
-        import pty
-
-        self.master, slave = pty.openpty()
-        self.process = subprocess.Popen(
-            command_line(*arguments),
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=environment({"TERM": "xterm", "COLUMNS": "120"}),
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.text = ""
-
-    def until(self, words: str, *, seconds: float = 20) -> None:
-        import select
-
-        end = time.monotonic() + seconds
-        while words not in self.text:
-            assert time.monotonic() < end, self.text
-            if select.select([self.master], [], [], 0.05)[0]:
-                try:
-                    data = os.read(self.master, 65536)
-                except OSError:  # Linux: the other end is closed
-                    data = b""
-                assert data or words in self.text, self.text
-                self.text += data.decode("utf-8", "replace")
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def end(self) -> int:
-        import contextlib
-        import select
-
-        end = time.monotonic() + 20
-        while self.process.poll() is None and time.monotonic() < end:
-            if select.select([self.master], [], [], 0.05)[0]:
-                with contextlib.suppress(OSError):
-                    self.text += os.read(self.master, 65536).decode("utf-8", "replace")
-        with contextlib.suppress(OSError):
-            while select.select([self.master], [], [], 0.05)[0] and (
-                data := os.read(self.master, 65536)
-            ):
-                self.text += data.decode("utf-8", "replace")
-        return self.process.wait(1)
-
-    def __enter__(self) -> "Terminal":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self.master)
-
-
 def statuses(shop: Shop) -> int:
     ledger = sqlite3.connect(shop.outputs / "ledger.db")
     try:
@@ -501,30 +440,32 @@ def test_on_a_terminal_a_person_is_shown_the_figures_and_asked(
 
     endpoint = emulator(**PLAIN)
     shop.with_edits(12)
-    with Terminal("run", shop.job, "--base-url", endpoint.url, "--canary", "3") as terminal:
+    with on_a_terminal("run", shop.job, "--base-url", endpoint.url, "--canary", "3") as terminal:
         terminal.until("Go on with 9 more edits? [y/N]")
         for words in ("preflight: ", "3 of 12 edits", "(0%, 0% to 56%)", "in all", "$0.50"):
-            assert words in terminal.text, words
+            assert words in terminal.seen, words
         assert len(endpoint.requests) == 3, "nothing leaves while somebody thinks"
         if answer == "SIGINT":
             terminal.process.send_signal(signal.SIGINT)
         else:
             terminal.type(answer)
-        assert terminal.end() == exit_code, terminal.text
-    assert "Traceback" not in terminal.text
+        assert terminal.to_the_end() == exit_code, terminal.seen
+    assert "Traceback" not in terminal.seen
     assert statuses(shop) == done
     if exit_code:
-        assert "goes on where this run stopped" in terminal.text
+        assert "goes on where this run stopped" in terminal.seen
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX terminal")
 def test_yes_asks_nothing_and_lets_the_thresholds_decide(shop: Shop, emulator: Emulators) -> None:
     endpoint = emulator(**PLAIN, faults={"refused_400": 1.0})
     shop.with_edits(12)
-    with Terminal("run", shop.job, "--base-url", endpoint.url, "--canary", "3", "-y") as terminal:
-        assert terminal.end() == 5, terminal.text
-    assert "[y/N]" not in terminal.text
-    assert "not kept: 3 of 3" in terminal.text
+    with on_a_terminal(
+        "run", shop.job, "--base-url", endpoint.url, "--canary", "3", "-y"
+    ) as terminal:
+        assert terminal.to_the_end() == 5, terminal.seen
+    assert "[y/N]" not in terminal.seen
+    assert "not kept: 3 of 3" in terminal.seen
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a POSIX terminal")
@@ -533,10 +474,10 @@ def test_ctrl_c_at_the_plan_is_a_no(shop: Shop, emulator: Emulators) -> None:
 
     endpoint = emulator(**PLAIN)
     shop.with_edits(12, confirm_above_usd=0.01)
-    with Terminal("run", shop.job, "--base-url", endpoint.url) as terminal:
+    with on_a_terminal("run", shop.job, "--base-url", endpoint.url) as terminal:
         terminal.until("Go on? [y/N]")
         terminal.process.send_signal(signal.SIGINT)
-        assert terminal.end() == 130, terminal.text
-    assert "Nothing was sent" in terminal.text
-    assert "Traceback" not in terminal.text
+        assert terminal.to_the_end() == 130, terminal.seen
+    assert "Nothing was sent" in terminal.seen
+    assert "Traceback" not in terminal.seen
     assert endpoint.requests == []

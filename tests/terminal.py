@@ -1,0 +1,73 @@
+"""The real command on a pseudo-terminal of its own. POSIX only."""
+
+import os
+import re
+import select
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.conftest import command_line, environment
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Terminal:
+    """A command whose input and errors are a pseudo-terminal; ``seen``: what it showed."""
+
+    def __init__(self, *arguments: str | Path) -> None:
+        self._here, there = os.openpty()
+        self.process = subprocess.Popen(
+            command_line(*arguments),
+            stdin=there,
+            stdout=there,
+            stderr=there,
+            env=environment({"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "24"}),
+            start_new_session=True,
+        )
+        os.close(there)
+        self.seen = ""
+
+    def until(self, text: str, *, seconds: float = 30) -> None:
+        """Reads until it has shown ``text``."""
+        end = time.monotonic() + seconds
+        while text not in self.seen:
+            assert time.monotonic() < end, f"never showed {text!r}:\n{self.seen}"
+            if not self._read(0.1):
+                assert text in self.seen, f"ended without {text!r}:\n{self.seen}"
+
+    def type(self, text: str) -> None:
+        os.write(self._here, text.encode())
+
+    def to_the_end(self) -> int:
+        while self._read(30):
+            pass
+        return self.process.wait(30)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        os.close(self._here)
+
+    def _read(self, seconds: float) -> bool:
+        """False: it has ended."""
+        if not select.select([self._here], [], [], seconds)[0]:
+            return True
+        try:
+            data = os.read(self._here, 65536)
+        except OSError:  # Linux says so when the other side is closed
+            return False
+        self.seen += ESCAPES.sub("", data.decode("utf-8", "replace")).replace("\r", "")
+        return bool(data)
+
+
+@contextmanager
+def on_a_terminal(*arguments: str | Path) -> Iterator[Terminal]:
+    terminal = Terminal(*arguments)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
