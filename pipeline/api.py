@@ -23,6 +23,7 @@ from pipeline.filecheck import FsckReport, fsck_job
 from pipeline.job import Job, load_job
 from pipeline.ledger import AttemptTotal, EditTotal, RunRow, open_reader
 from pipeline.opening import api_key, open_job_account
+from pipeline.pacing import LAST
 from pipeline.preflight import Preflight, judge, look
 from pipeline.preview import CheckReport, Plan, ledger_path
 from pipeline.reconciling import LOGS_DELAY_S, Reconciliation, reconcile_job
@@ -50,13 +51,15 @@ __all__ = [
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A job as its ledger has it, also while a run goes on. ``run``: the latest; ``None``: never.
 
-    ``in_flight``: attempts under way, or left open by a process that died.
+    ``in_flight``: attempts under way, or left open by a process that died. ``pace``: what the
+    latest 429 taught, in words; ``None``: none came yet.
     """
 
     run: RunRow | None
     edits: tuple[EditTotal, ...]
     attempts: tuple[AttemptTotal, ...]
     in_flight: int
+    pace: str | None
     outputs: Path
 
 
@@ -232,7 +235,12 @@ def status(job: Job | Path | str, *, rehearse: bool = False) -> JobStatus:
     reader = open_reader(ledger_path(loaded))
     if reader is None:
         return JobStatus(
-            run=None, edits=(), attempts=(), in_flight=0, outputs=loaded.outputs.directory
+            run=None,
+            edits=(),
+            attempts=(),
+            in_flight=0,
+            pace=None,
+            outputs=loaded.outputs.directory,
         )
     with reader, reader.snapshot():
         return JobStatus(
@@ -240,6 +248,7 @@ def status(job: Job | Path | str, *, rehearse: bool = False) -> JobStatus:
             edits=reader.edit_totals(),
             attempts=reader.attempt_totals(),
             in_flight=len(reader.open_attempts()),
+            pace=reader.note(LAST),
             outputs=loaded.outputs.directory,
         )
 

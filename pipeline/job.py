@@ -129,6 +129,7 @@ class Endpoint(_Part):
     api_key_env: Annotated[str, AfterValidator(_variable)] = "AIMLAPI_API_KEY"
     timeout_s: Seconds = 300.0
     connect_timeout_s: Seconds = 10.0
+    first_byte_timeout_s: Seconds | None = None
     download_timeout_s: Seconds = 60.0
     price_usd: Dollars | None = None
     max_response_bytes: Bytes = 64 * 10**6

@@ -38,6 +38,7 @@ def open_job_endpoint(job: Job, model: ModelSpec, key: str) -> Endpoint:
         api_key=key,
         timeout_s=settings.timeout_s,
         connect_timeout_s=settings.connect_timeout_s,
+        first_byte_timeout_s=settings.first_byte_timeout_s,
         download_timeout_s=settings.download_timeout_s,
         price_usd=settings.price_usd,
         max_response_bytes=settings.max_response_bytes,

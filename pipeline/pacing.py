@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -10,6 +11,10 @@ from pipeline.adaptive import Learned
 from pipeline.job import Job
 from pipeline.ledger import Ledger, LedgerReader
 from pipeline.limits import Limits, Throttle
+from pipeline.setbacks import CoolingDown, Setback
+
+LAST = "pace"
+"""The note of what held after the latest 429, in words."""
 
 
 class PaceMemory:
@@ -35,6 +40,16 @@ class PaceMemory:
             adaptive=job.limits.adaptive,
         )
         return Throttle(limits, rng=rng, start=self._recalled())
+
+    def noting(self, observe: Callable[[Setback], None]) -> Callable[[Setback], None]:
+        """``observe``, and a note of each cooldown, which ``pipeline status`` shows."""
+
+        def noted(event: Setback) -> None:
+            if isinstance(event, CoolingDown):
+                self._ledger.keep_note(LAST, f"{event.pace}, learned from a 429")
+            observe(event)
+
+        return noted
 
     def keep(self, throttle: Throttle) -> None:
         """Call when a run's requests are over. Raises `LedgerError`."""

@@ -56,7 +56,7 @@ def describe(event: Event) -> str | None:
                 f" again in {event.wait_s:.1f} s"
             )
         case CoolingDown():
-            return f"rate limited: nothing leaves for {event.wait_s:.1f} s, {pace_in_words(event)}"
+            return f"rate limited: nothing leaves for {event.wait_s:.1f} s, then {event.pace}"
         case Stopping():
             return (
                 f"stopping ({event.reason}): nothing new starts,"
@@ -82,14 +82,6 @@ def describe(event: Event) -> str | None:
             return event.line
         case Scanned():
             return None
-
-
-def pace_in_words(event: CoolingDown) -> str:
-    """What holds after a 429, as learned so far."""
-    words = f"then at most {event.concurrency} at once"
-    if event.requests_per_minute is not None:
-        words += f" and {event.requests_per_minute:,.0f} requests a minute"
-    return words
 
 
 def _describe_record(record: Record) -> str:

@@ -287,7 +287,7 @@ class _Run:
                 throttle=throttle,
                 guards=guards,
                 committed=stop.committed,
-                observe=self.options.observe,
+                observe=self.pace.noting(self.options.observe),
                 rng=rng,
             )
             engine = partial(

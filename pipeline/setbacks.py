@@ -24,5 +24,13 @@ class CoolingDown(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     requests_per_minute: float | None
 
+    @property
+    def pace(self) -> str:
+        """What holds from now on, as learned so far, in words."""
+        words = f"at most {self.concurrency} at once"
+        if self.requests_per_minute is not None:
+            words += f" and {self.requests_per_minute:,.0f} requests a minute"
+        return words
+
 
 Setback = Retrying | CoolingDown

@@ -286,6 +286,8 @@ def print_status(status: JobStatus) -> None:
     if status.in_flight:
         table.add_row(f"{status.in_flight:,}", "in flight")
     console.print(table)
+    if status.pace is not None:
+        console.print(f"\n[dim]pace[/] {escape(status.pace)}")
     problems = [attempt for attempt in status.attempts if attempt.error_code]
     if problems:
         console.print("\nattempts that did not succeed", style="dim")

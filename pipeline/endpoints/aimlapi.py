@@ -17,7 +17,7 @@ from pipeline.endpoints.answer_stream import Answer, AnswerStream
 from pipeline.endpoints.answers import answer_text, find_images, speaks_of_refusal, stated_cost
 from pipeline.endpoints.base64_stream import Base64Stream
 from pipeline.endpoints.downloads import Downloader, is_public
-from pipeline.endpoints.failures import BODY_LENGTH, clean_text, error_for, mapped_errors
+from pipeline.endpoints.failures import BODY_LENGTH, clean_text, error_for, mapped_errors, too_late
 from pipeline.endpoints.request_body import RequestBody
 from pipeline.errors import (
     BadResponseError,
@@ -45,6 +45,7 @@ def open_aimlapi(
     api_key: str,
     timeout_s: float,
     connect_timeout_s: float,
+    first_byte_timeout_s: float | None,
     download_timeout_s: float,
     price_usd: float | None,
     max_response_bytes: int,
@@ -57,6 +58,7 @@ def open_aimlapi(
         model,
         timeout_s=timeout_s,
         connect_timeout_s=connect_timeout_s,
+        first_byte_timeout_s=first_byte_timeout_s,
         download_timeout_s=download_timeout_s,
         price_usd=price_usd,
         max_response_bytes=max_response_bytes,
@@ -66,7 +68,8 @@ def open_aimlapi(
 class AimlApiEndpoint:
     """One model of the route. Implements `Endpoint`; see there for what `edit` raises.
 
-    ``timeout_s`` is for one request from connect to the end of its answer, ``download_timeout_s``
+    ``timeout_s`` is for one request from connect to the end of its answer, and
+    ``first_byte_timeout_s`` for that until its answer begins; ``download_timeout_s``
     for each picture that the answer names by URL. ``price_usd`` overrides the catalog's.
     """
 
@@ -78,6 +81,7 @@ class AimlApiEndpoint:
         *,
         timeout_s: float = 300.0,
         connect_timeout_s: float = 10.0,
+        first_byte_timeout_s: float | None = None,
         download_timeout_s: float = 60.0,
         price_usd: float | None = None,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
@@ -92,6 +96,7 @@ class AimlApiEndpoint:
         self._key = api_key
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
+        self._first_byte_s = min(first_byte_timeout_s or timeout_s, timeout_s)
         self._max_response_bytes = max_response_bytes
         user_agent = f"image-edit-pipeline/{__version__}"
         self._headers = CIMultiDict(
@@ -143,31 +148,10 @@ class AimlApiEndpoint:
             await self._session.close()
 
     async def _edit(self, request: EditRequest, new_draft: Callable[[], Draft]) -> EditResponse:
-        body = RequestBody(self.model, request)
-        headers = self._headers.copy()
-        headers["X-Client-Request-Id"] = request.id
         said = _Said(self._key)
         stream = AnswerStream(new_draft, max_bytes=self._max_response_bytes)
         try:
-            with mapped_errors(body, place=self._place, timeout_s=self._timeout_s):
-                async with (
-                    asyncio.timeout(self._timeout_s),
-                    self._open().post(
-                        self._url, data=body, headers=headers, allow_redirects=False
-                    ) as response,
-                ):
-                    said.hear(response)
-                    if not 200 <= response.status < 300:
-                        problem = await response.content.read(BODY_LENGTH)
-                        raise error_for(
-                            response.status,
-                            response.headers,
-                            problem,
-                            now=time.time(),
-                            model=self.model.id,
-                            secret=self._key,
-                        )
-                    await _receive(response, stream)
+            await self._exchange(request, said, stream)
             answer = stream.close()
             said.read(answer.document)
             return await self._response(answer, said, new_draft)
@@ -175,6 +159,35 @@ class AimlApiEndpoint:
             if said.success:
                 self._add_what_was_said(error, said, stream)
             raise
+
+    async def _exchange(self, request: EditRequest, said: "_Said", stream: AnswerStream) -> None:
+        """Sends the request and feeds the answer to the stream, in time or not at all."""
+        body = RequestBody(self.model, request)
+        headers = self._headers.copy()
+        headers["X-Client-Request-Id"] = request.id
+        began, patience_s = asyncio.get_running_loop().time(), self._first_byte_s
+        try:
+            async with asyncio.timeout_at(began + patience_s) as deadline:
+                with mapped_errors(body, place=self._place, timeout_s=patience_s):
+                    async with self._open().post(
+                        self._url, data=body, headers=headers, allow_redirects=False
+                    ) as response:
+                        patience_s = self._timeout_s
+                        deadline.reschedule(began + patience_s)
+                        said.hear(response)
+                        if not 200 <= response.status < 300:
+                            problem = await response.content.read(BODY_LENGTH)
+                            raise error_for(
+                                response.status,
+                                response.headers,
+                                problem,
+                                now=time.time(),
+                                model=self.model.id,
+                                secret=self._key,
+                            )
+                        await _receive(response, stream)
+        except TimeoutError as error:
+            raise too_late(body, place=self._place, timeout_s=patience_s) from error
 
     async def _response(
         self, answer: Answer, said: "_Said", new_draft: Callable[[], Draft]

@@ -222,12 +222,22 @@ def mapped_errors(request: Request, *, place: str, timeout_s: float) -> Iterator
             raise request.failure from error
         # TimeoutError is an OSError; aiohttp's own is about connecting, and says so.
         timed_out = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)
-        what = f"no answer within {timeout_s:g} s" if timed_out else _reason(error)
-        if request.handed_over:
-            message = f"{place}: {what}, after the request was sent: it may have been charged"
-        else:
-            message = f"{place}: {what}, before the request was complete: it was not charged"
-        raise ConnectionFailed(message, sent=request.handed_over) from _cause(error)
+        if timed_out:
+            raise too_late(request, place=place, timeout_s=timeout_s) from _cause(error)
+        raise _broken_off(request, f"{place}: {_reason(error)}") from _cause(error)
+
+
+def too_late(request: Request, *, place: str, timeout_s: float) -> ConnectionFailed:
+    """For a request without its answer, or without all of it, after ``timeout_s`` seconds."""
+    return _broken_off(request, f"{place}: no answer within {timeout_s:g} s")
+
+
+def _broken_off(request: Request, what: str) -> ConnectionFailed:
+    if request.handed_over:
+        what += ", after the request was sent: it may have been charged"
+    else:
+        what += ", before the request was complete: it was not charged"
+    return ConnectionFailed(what, sent=request.handed_over)
 
 
 def _reason(error: BaseException) -> str:

@@ -25,9 +25,7 @@ def wrong_encoding(label: str, offset: int, line: int, byte: int) -> ManifestErr
 
 
 def cannot_read(label: str, error: OSError) -> ManifestError:
-    return ManifestError(
-        f"{label}: {error.strerror or error} (check the path and its permissions)"
-    )
+    return ManifestError(f"{label}: {error.strerror or error} (check the path and its permissions)")
 
 
 def decoded(data: bytes, label: str) -> str:

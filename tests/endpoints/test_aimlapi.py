@@ -185,3 +185,16 @@ async def test_closing_an_endpoint_that_was_never_used_is_fine() -> None:
 async def test_errors_that_may_pass_are_transient_and_others_are_not() -> None:
     assert isinstance(await failed(http(b"", status=500)), TransientError)
     assert not isinstance(await failed(http(b"", status=400)), TransientError)
+
+
+async def test_an_answer_that_does_not_begin_in_time_may_have_been_charged() -> None:
+    error = await failed([Act.HANG], first_byte_timeout_s=0.03, timeout_s=5.0)
+    assert "no answer within 0.03 s" in str(error)
+    assert error.sent
+
+
+async def test_an_answer_that_has_begun_has_the_whole_time_to_end() -> None:
+    begun = http(SHAPES["data"](LARGE, SMALL))[:200]
+    error = await failed([begun, Act.HANG], first_byte_timeout_s=0.03, timeout_s=0.1)
+    assert "no answer within 0.1 s" in str(error)
+    assert error.sent
