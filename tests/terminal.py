@@ -42,8 +42,9 @@ class Terminal:
         os.write(self._here, text.encode())
 
     def to_the_end(self) -> int:
-        while self._read(30):
-            pass
+        end = time.monotonic() + 60
+        while self._read(0.1):
+            assert time.monotonic() < end, f"never ended:\n{self.seen}"
         return self.process.wait(30)
 
     def close(self) -> None:

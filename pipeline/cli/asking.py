@@ -1,6 +1,10 @@
 """What a person is shown, and asked, before money is spent."""
 
+import os
+import select
 import signal
+import socket
+import sys
 
 from rich.console import Console
 from rich.table import Table
@@ -57,7 +61,8 @@ def yes(console: Console, question: str) -> bool:
     signals = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, end) for number in signals]
     try:
-        answer = console.input(f"{question} \\[y/N] ")
+        console.print(f"{question} \\[y/N] ", end="")
+        answer = _line()
     except (KeyboardInterrupt, EOFError):
         console.print()
         return False
@@ -65,6 +70,26 @@ def yes(console: Console, question: str) -> bool:
         for number, handler in zip(signals, before, strict=True):
             signal.signal(number, handler)
     return answer.strip().lower() in ("y", "yes")
+
+
+def _line() -> str:
+    """A line of standard input. `input` would sleep through a signal that comes just before it
+    begins to read; here a signal wakes whoever waits, whenever it came.
+    """
+    if os.name == "nt":
+        return input()
+    woken, wake = socket.socketpair()
+    with woken, wake:
+        wake.setblocking(False)
+        before = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        try:
+            ready, _, _ = select.select([sys.stdin, woken], [], [])
+        finally:
+            signal.set_wakeup_fd(before)
+    line = "" if woken in ready else sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line
 
 
 def say(console: Console, what: str | Text) -> None:
