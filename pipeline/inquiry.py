@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from pipeline.matching import (
     Windows,
 )
 from pipeline.models import Attempt, AttemptEnd
+from pipeline.paging import read_logs, read_transactions
 from pipeline.preview import ledger_path
 from pipeline.retry import RETRY_AFTER_MAX_S, Answer
 
@@ -275,11 +277,7 @@ class Inquiry:
         end = max(matching.ended(attempt) for attempt in attempts) + WINDOW_SLACK_S
         offset: int | None = 0
         while offset is not None and missing:
-            page = await _page(
-                lambda offset=offset: self._account.logs(  # type: ignore[misc]
-                    start=start, end=end, offset=offset
-                )
-            )
+            page = await _page(partial(self._account.logs, start=start, end=end, offset=offset))
             books.note_entries(page.entries)
             missing.difference_update([entry.client_request_id or "" for entry in page.entries])
             offset = page.next_offset
@@ -288,26 +286,9 @@ class Inquiry:
         """Bill and log around those whose time is over: what is not there proves something."""
         for first, last in windows:
             start, end = first - WINDOW_SLACK_S, last + WINDOW_SLACK_S
-            cursor: str | None = None
-            while True:
-                bill = await _page(
-                    lambda start=start, end=end, cursor=cursor: self._account.transactions(  # type: ignore[misc]
-                        start=start, end=end, cursor=cursor
-                    )
-                )
-                books.note_transactions(bill.transactions)
-                cursor = bill.next_cursor
-                if cursor is None:
-                    break
-            offset: int | None = 0
-            while offset is not None:
-                page = await _page(
-                    lambda start=start, end=end, offset=offset: self._account.logs(  # type: ignore[misc]
-                        start=start, end=end, offset=offset
-                    )
-                )
-                books.note_entries(page.entries)
-                offset = page.next_offset
+            account, bill = self._account, books.note_transactions
+            await read_transactions(account, start, end, note=bill, asking=_page)
+            await read_logs(account, start, end, note=books.note_entries, asking=_page)
 
     def _prepare(self, matching: Matching, windows: Windows) -> None:
         """What of the ledger lies in the time that was read says whether the books are complete."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from pipeline.endpoints import LONGEST_LOG_WINDOW_S, Account
+from pipeline.endpoints import Account
 from pipeline.errors import ConfigError, EditError, FatalError, LedgerError, TransientError
 from pipeline.exports.results_csv import write_results_csv
 from pipeline.job import Job
@@ -24,6 +24,7 @@ from pipeline.matching import (
     Windows,
 )
 from pipeline.opening import api_key, open_job_account
+from pipeline.paging import read_logs, read_transactions
 from pipeline.preview import ledger_path
 
 LOGS_DELAY_S = 600.0
@@ -152,16 +153,19 @@ class _Reconciling:
             longest_s=self._job.endpoint.timeout_s + self._job.endpoint.download_timeout_s,
         )
         windows = await asyncio.to_thread(self._windows, matching)
-        for start, end in windows:
-            if end >= since:
-                await self._read_transactions(max(start, since), end)
-        for start, end in await asyncio.to_thread(self._log_windows, matching, windows):
-            if end >= since:
-                await self._read_logs(max(start, since), end)
+        account, bill, log = self._account, self._books.note_transactions, self._books.note_entries
+        for first, last in windows:
+            if last >= since:
+                start, end = max(first, since) - WINDOW_SLACK_S, last + WINDOW_SLACK_S
+                await read_transactions(account, start, end, note=bill, asking=_asked)
+        for first, last in await asyncio.to_thread(self._log_windows, matching, windows):
+            if last >= since:
+                start, end = max(first, since) - WINDOW_SLACK_S, last + WINDOW_SLACK_S
+                await read_logs(account, start, end, note=log, asking=_asked)
         await asyncio.to_thread(self._prepare, matching, windows)
         shares, settlements = await asyncio.to_thread(self._judge_all, matching, windows)
-        for first in range(0, len(settlements), SETTLED_AT_ONCE):
-            batch = settlements[first : first + SETTLED_AT_ONCE]
+        for number in range(0, len(settlements), SETTLED_AT_ONCE):
+            batch = settlements[number : number + SETTLED_AT_ONCE]
             self._settled += await self._ledger.settle(batch)
         return await asyncio.to_thread(self._report, shares, matching)
 
@@ -180,35 +184,6 @@ class _Reconciling:
         for _, charge in matching.unexplained(self._reader.attempts(), windows, self._models):
             needed.add(charge.at, charge.at)
         return needed
-
-    async def _read_transactions(self, start: float, end: float) -> None:
-        start, end = start - WINDOW_SLACK_S, end + WINDOW_SLACK_S
-        cursor: str | None = None
-        while True:
-            page = await _asked(
-                lambda cursor=cursor: self._account.transactions(  # type: ignore[misc]
-                    start=start, end=end, cursor=cursor
-                )
-            )
-            self._books.note_transactions(page.transactions)
-            if page.next_cursor is None:
-                return
-            cursor = page.next_cursor
-
-    async def _read_logs(self, start: float, end: float) -> None:
-        start, end = start - WINDOW_SLACK_S, end + WINDOW_SLACK_S
-        while start < end:
-            until = min(end, start + LONGEST_LOG_WINDOW_S)
-            offset: int | None = 0
-            while offset is not None:
-                page = await _asked(
-                    lambda start=start, until=until, offset=offset: self._account.logs(  # type: ignore[misc]
-                        start=start, end=until, offset=offset
-                    )
-                )
-                self._books.note_entries(page.entries)
-                offset = page.next_offset
-            start = until
 
     def _prepare(self, matching: Matching, windows: Windows) -> None:
         matching.look_for_lag(self._reader.attempts())

@@ -49,6 +49,7 @@ RANKS: dict[str, int] = {
     "opening": 5,
     "pacing": 5,
     "matching": 5,
+    "paging": 5,
     "worker": 6,
     "inquiry": 6,
     "interruption": 6,
