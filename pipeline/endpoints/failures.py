@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 import aiohttp
 import msgspec
@@ -124,6 +124,14 @@ def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
         return None
 
 
+class _Details(TypedDict):
+    """What every error that an answer settled is told of it."""
+
+    http_status: int
+    inference_id: str | None
+    body: bytes | None
+
+
 def error_for(
     status: int,
     headers: Mapping[str, str],
@@ -159,12 +167,12 @@ def error_for(
             " Check endpoint.model and endpoint.base_url: it may have been withdrawn or renamed"
         )
     kept = body[:BODY_LENGTH].replace(secret.encode(), b"[key]") if secret else body[:BODY_LENGTH]
-    details = {"http_status": status, "inference_id": inference_id, "body": kept or None}
+    details = _Details(http_status=status, inference_id=inference_id, body=kept or None)
     if status == 413:
         return RequestRejectedError(
             f"the request is too large for the endpoint {said}."
             " Lower inputs.max_side, or send fewer pictures",
-            **details,  # type: ignore[arg-type]
+            **details,
         )
     wait = retry_after_s(headers, now=now)
     if status == 429:
@@ -189,8 +197,8 @@ def error_for(
             inference_id=inference_id,
         )
     if status in (400, 422) and _is_refusal(problem):
-        return ContentRefusedError(f"refused by the provider {said}", **details)  # type: ignore[arg-type]
-    return RequestRejectedError(f"the endpoint rejects the request {said}", **details)  # type: ignore[arg-type]
+        return ContentRefusedError(f"refused by the provider {said}", **details)
+    return RequestRejectedError(f"the endpoint rejects the request {said}", **details)
 
 
 def _is_refusal(problem: Problem) -> bool:
