@@ -31,8 +31,8 @@ from typing import Protocol
 import msgspec
 
 from pipeline.errors import RateLimitError
-from pipeline.limits import Limits, Throttle
-from pipeline.retry import RetryPolicy, Tries, wait_before_retry
+from pipeline.limits.throttle import Limits, Throttle
+from pipeline.retries.policy import RetryPolicy, Tries, wait_before_retry
 from tests.virtual_clock import run_virtual
 
 EDITS = 600

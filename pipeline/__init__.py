@@ -27,6 +27,7 @@ __all__ = [
     "plan",
     "read_ledger",
     "reconcile",
+    "retry",
     "run",
     "status",
 ]
@@ -40,6 +41,7 @@ _HOMES = {
         "plan",
         "read_ledger",
         "reconcile",
+        "retry",
         "run",
         "status",
     ),
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
         plan,
         read_ledger,
         reconcile,
+        retry,
         run,
         status,
     )

@@ -15,19 +15,19 @@ import msgspec
 
 from pipeline import preview, running
 from pipeline.again import Again, again_for
+from pipeline.books.reconciling import LOGS_DELAY_S, Reconciliation, reconcile_job
 from pipeline.canary import CanaryReport
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import ConfigError
 from pipeline.exports.dataframe import to_dataframe
-from pipeline.filecheck import FsckReport, fsck_job
 from pipeline.job import Job, load_job
 from pipeline.ledger import AttemptTotal, EditTotal, RunRow, open_reader
 from pipeline.opening import api_key, open_job_account
 from pipeline.pacing import LAST
 from pipeline.preflight import Preflight, judge, look
 from pipeline.preview import CheckReport, Plan, ledger_path
-from pipeline.reconciling import LOGS_DELAY_S, Reconciliation, reconcile_job
 from pipeline.rehearsal import KEY, emulator_process
+from pipeline.repair.filecheck import FsckReport, fsck_job
 from pipeline.running import Event, RunOptions, RunResult
 
 if TYPE_CHECKING:

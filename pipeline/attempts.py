@@ -14,7 +14,7 @@ from pipeline.models import (
     Record,
 )
 from pipeline.planning import Planned
-from pipeline.retry import Answer, Tries, is_ambiguous
+from pipeline.retries.policy import Answer, Tries, is_ambiguous
 
 
 class AttemptLog(Protocol):

@@ -8,11 +8,11 @@ from datetime import datetime
 
 import msgspec
 
-from pipeline.breaker import BreakerPolicy
 from pipeline.errors import JobError
 from pipeline.job import Job
-from pipeline.outage import EndpointDown, EndpointUp, OutageGate, OutagePolicy
-from pipeline.retry import RetryPolicy
+from pipeline.retries.breaker import BreakerPolicy
+from pipeline.retries.outage import EndpointDown, EndpointUp, OutageGate, OutagePolicy
+from pipeline.retries.policy import RetryPolicy
 from pipeline.watchdog import Stalled, Watchdog, stacks
 
 Alarm = EndpointDown | EndpointUp | Stalled

@@ -7,10 +7,10 @@ from random import Random
 
 import msgspec
 
-from pipeline.adaptive import Learned
 from pipeline.job import Job
 from pipeline.ledger import Ledger, LedgerReader
-from pipeline.limits import Limits, Throttle
+from pipeline.limits.adaptive import Learned
+from pipeline.limits.throttle import Limits, Throttle
 from pipeline.setbacks import CoolingDown, Setback
 
 LAST = "pace"

@@ -18,6 +18,7 @@ import msgspec
 from pipeline import __version__
 from pipeline.again import Again, KeepingAnswers
 from pipeline.attempts import Attempts
+from pipeline.books.inquiry import inquiring
 from pipeline.budget import Budget, midnight_before
 from pipeline.canary import Canary, CanaryReport, Thresholds, refusal
 from pipeline.endpoints import Account, Endpoint
@@ -26,11 +27,10 @@ from pipeline.engine import Ending, Engine, Finished, Interrupted, Scanned, Stop
 from pipeline.errors import FatalError, LedgerError, PipelineError, StoreError
 from pipeline.guards import Alarm, check_unknown_budget, make_guards, stack_dump
 from pipeline.inputs import Inputs
-from pipeline.inquiry import inquiring
 from pipeline.interruption import answering, interruptible
 from pipeline.job import Job
 from pipeline.ledger import Ledger, LedgerReader, Run, open_ledger, open_reader
-from pipeline.limits import InForce, Throttle
+from pipeline.limits.throttle import InForce, Throttle
 from pipeline.locking import locked
 from pipeline.models import Edit, ModelSpec, Problem
 from pipeline.opening import api_key, open_job_account, open_job_endpoint

@@ -20,11 +20,11 @@ from pipeline.errors import (
 )
 from pipeline.guards import Guards
 from pipeline.inputs import InputImage, Inputs, final_parameters
-from pipeline.limits import Slot, Throttle
+from pipeline.limits.throttle import Slot, Throttle
 from pipeline.models import EditRequest, EditResponse, PictureFacts, Record, Status, StoredImage
 from pipeline.pictures.verify import inspect_picture
 from pipeline.planning import Planned
-from pipeline.retry import RETRY_AFTER_MAX_S, Answer, RetryQuota, decide
+from pipeline.retries.policy import RETRY_AFTER_MAX_S, Answer, RetryQuota, decide
 from pipeline.setbacks import CoolingDown, Retrying, Setback
 from pipeline.stores import OutputStore
 from pipeline.watchdog import Doing

@@ -8,7 +8,7 @@ from random import Random
 import pipeline
 from pipeline.emulator.testing import RunningEmulator
 from pipeline.ledger import open_ledger, open_reader
-from pipeline.limits import Throttle
+from pipeline.limits.throttle import Throttle
 from pipeline.pacing import PaceMemory
 from tests.conftest import Shop
 from tests.virtual_clock import run_virtual

@@ -13,7 +13,7 @@ import pytest
 import pipeline
 from pipeline.emulator.testing import RunningEmulator
 from pipeline.inputs import Inputs
-from pipeline.outage import EndpointDown, EndpointUp
+from pipeline.retries.outage import EndpointDown, EndpointUp
 from pipeline.running import Event, RunResult
 from pipeline.stores.local import LocalStore
 from tests.conftest import Shop

@@ -24,9 +24,9 @@ from pipeline.cli.options import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pipeline.filecheck import FsckReport
-    from pipeline.matching import Share
-    from pipeline.reconciling import Reconciliation
+    from pipeline.books.matching import Share
+    from pipeline.books.reconciling import Reconciliation
+    from pipeline.repair.filecheck import FsckReport
 
 app = typer.Typer()
 

@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from benchmarks.pacing import TARGETED, oracle, pipeline, played
-from pipeline.adaptive import CUT, START, Learned, Learner
 from pipeline.errors import RateLimitError
-from pipeline.limits import RAMP, Limits, Slot, Throttle, ThrottleState
+from pipeline.limits.adaptive import CUT, START, Learned, Learner
+from pipeline.limits.throttle import RAMP, Limits, Slot, Throttle, ThrottleState
 from tests.virtual_clock import run_virtual
 
 LATENCY_S = 2.0

@@ -14,11 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.attempts import Reservation
-from pipeline.endpoints import Account
-from pipeline.errors import EditError, FatalError, LedgerError, TransientError
-from pipeline.job import Job
-from pipeline.ledger import AttemptRow, Ledger, Settlement, open_reader
-from pipeline.matching import (
+from pipeline.books.matching import (
     FOREIGN_SLACK_S,
     NOT_BILLED,
     WINDOW_SLACK_S,
@@ -26,10 +22,14 @@ from pipeline.matching import (
     Matching,
     Windows,
 )
+from pipeline.books.paging import read_logs, read_transactions
+from pipeline.endpoints import Account
+from pipeline.errors import EditError, FatalError, LedgerError, TransientError
+from pipeline.job import Job
+from pipeline.ledger import AttemptRow, Ledger, Settlement, open_reader
 from pipeline.models import Attempt, AttemptEnd
-from pipeline.paging import read_logs, read_transactions
 from pipeline.preview import ledger_path
-from pipeline.retry import RETRY_AFTER_MAX_S, Answer
+from pipeline.retries.policy import RETRY_AFTER_MAX_S, Answer
 
 FIRST_LOOK_S = 5.0
 """After an attempt ended; also the least time between two looks. Each further one waits twice as

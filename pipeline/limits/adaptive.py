@@ -24,7 +24,7 @@ from typing import Protocol
 
 import msgspec
 
-from pipeline.latency import Latency
+from pipeline.limits.latency import Latency
 
 START = 4
 """At once in the first round: nearly every token bucket lets a burst of four in."""

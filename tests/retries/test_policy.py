@@ -15,7 +15,7 @@ from pipeline.errors import (
     RequestRejectedError,
     ServerError,
 )
-from pipeline.retry import (
+from pipeline.retries.policy import (
     RETRY_AFTER_MAX_S,
     Decision,
     QuotaWatch,

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 import pipeline
+from pipeline.books.reconciling import Reconciliation
 from pipeline.emulator.testing import RunningEmulator
 from pipeline.errors import ConfigError, FatalError, LockedError
-from pipeline.filecheck import FsckReport
 from pipeline.locking import locked
-from pipeline.reconciling import Reconciliation
+from pipeline.repair.filecheck import FsckReport
 from pipeline.running import RunResult
 from tests.conftest import Shop
 from tests.test_command import started, until
@@ -352,7 +352,7 @@ def test_the_ledger_file_may_lie_elsewhere_afterwards(
 
 
 def test_the_docs_show_the_json_that_is_printed() -> None:
-    page = (Path(__file__).parent.parent / "docs" / "upkeep.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "upkeep.md").read_text(encoding="utf-8")
     shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
     kinds = (Reconciliation, FsckReport)
     assert [list(each) for each in shown] == [[*k.__struct_fields__, "exit_code"] for k in kinds]

@@ -13,19 +13,20 @@ from typing import Any
 import pytest
 
 import pipeline
-from pipeline import inquiry, running
+from pipeline import running
+from pipeline.books import inquiry
+from pipeline.books.reconciling import LOGS_DELAY_S
 from pipeline.emulator.testing import RunningEmulator
 from pipeline.endpoints import open_account
 from pipeline.endpoints.account import AimlApiAccount
 from pipeline.errors import ConnectionFailed, StoreError
 from pipeline.job import load_job
-from pipeline.reconciling import LOGS_DELAY_S
-from pipeline.retry import Answer, RetryPolicy, Tries, decide
+from pipeline.retries.policy import Answer, RetryPolicy, Tries, decide
 from pipeline.stores.local import LocalStore
 from pipeline.worker import Retrying
+from tests.books.test_reconcile import assert_exact, faults, reconcile, rows, run
 from tests.conftest import Shop
 from tests.test_command import started, until
-from tests.test_reconcile import assert_exact, faults, reconcile, rows, run
 
 Emulators = Callable[..., RunningEmulator]
 PLAIN: dict[str, Any] = {"pictures": "plain"}

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 import pipeline
+from pipeline.books.reconciling import Reconciliation
 from pipeline.emulator.testing import RunningEmulator
 from pipeline.errors import ConfigError, LedgerError, LockedError
-from pipeline.filecheck import FsckReport
 from pipeline.locking import locked
-from pipeline.reconciling import Reconciliation
+from pipeline.repair.filecheck import FsckReport
 from pipeline.running import RunResult
 from tests.conftest import Shop, environment
 

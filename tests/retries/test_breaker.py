@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.breaker import Breaker, BreakerPolicy
 from pipeline.errors import (
     ConnectionFailed,
     ContentRefusedError,
@@ -19,7 +18,8 @@ from pipeline.errors import (
     RequestRejectedError,
     ServerError,
 )
-from pipeline.outage import EndpointDown, EndpointUp, OutageGate, OutagePolicy
+from pipeline.retries.breaker import Breaker, BreakerPolicy
+from pipeline.retries.outage import EndpointDown, EndpointUp, OutageGate, OutagePolicy
 from tests.virtual_clock import run_virtual
 
 

@@ -18,7 +18,6 @@ from typing import Literal
 
 import msgspec
 
-from pipeline.adoption import SUFFIXES, Adoption, adoptions
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import BadResponseError, ConfigError, StoreError
 from pipeline.exports.results_csv import write_results_csv
@@ -27,6 +26,7 @@ from pipeline.ledger import Holding, Ledger, LedgerReader, open_ledger, open_rea
 from pipeline.locking import locked
 from pipeline.pictures.verify import inspect_picture
 from pipeline.preview import ledger_path
+from pipeline.repair.adoption import SUFFIXES, Adoption, adoptions
 
 SHOWN = 50
 """Findings of each kind that a report names."""

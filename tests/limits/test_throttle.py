@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.limits import ByteGate, Limits, Throttle
+from pipeline.limits.throttle import ByteGate, Limits, Throttle
 from tests.virtual_clock import VirtualLoop, run_virtual
 
 

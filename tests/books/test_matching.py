@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.books.matching import SHOWN, WINDOW_SLACK_S, Books, Item, Matching, Shares, Windows
 from pipeline.endpoints import LogEntry, Transaction
 from pipeline.ledger import AttemptRow
-from pipeline.matching import SHOWN, WINDOW_SLACK_S, Books, Item, Matching, Shares, Windows
 
 NOW = 10_000.0
 MODEL = "google/gemini-2.5-flash-image-edit"

@@ -1,8 +1,7 @@
 """`Throttle`: how many requests are at work at once, and how fast they may leave.
 
 Stated limits (at once, requests a minute, pictures a minute) hold exactly. What is not stated is
-learned with ``adaptive`` (see `pipeline.adaptive`), and a 429 makes everybody cool down, once per
-burst.
+learned with ``adaptive`` (see `adaptive.py`), and a 429 makes everybody cool down, once per burst.
 """
 
 import asyncio
@@ -15,8 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from pipeline.adaptive import COOLDOWN_MAX_S, Learned, Learner
-from pipeline.stated_rates import StatedRates
+from pipeline.limits.adaptive import COOLDOWN_MAX_S, Learned, Learner
+from pipeline.limits.stated_rates import StatedRates
 
 COOLDOWN_FIRST_S = 1.0
 """Where nothing is learned and no header says how long."""

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.books.matching import BILLED_LOST
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import BadResponseError
 from pipeline.job import Job
 from pipeline.ledger import AttemptRow, LedgerReader
-from pipeline.matching import BILLED_LOST
 from pipeline.models import AttemptEnd, Edit, Record, StoredImage
 from pipeline.pictures.verify import inspect_picture
 from pipeline.planning import Planned

@@ -8,13 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from pipeline.endpoints import Account
-from pipeline.errors import ConfigError, EditError, FatalError, LedgerError, TransientError
-from pipeline.exports.results_csv import write_results_csv
-from pipeline.job import Job
-from pipeline.ledger import Ledger, LedgerReader, Settlement, open_ledger, open_reader
-from pipeline.locking import locked
-from pipeline.matching import (
+from pipeline.books.matching import (
     WINDOW_SLACK_S,
     Books,
     Item,
@@ -23,8 +17,14 @@ from pipeline.matching import (
     Shares,
     Windows,
 )
+from pipeline.books.paging import read_logs, read_transactions
+from pipeline.endpoints import Account
+from pipeline.errors import ConfigError, EditError, FatalError, LedgerError, TransientError
+from pipeline.exports.results_csv import write_results_csv
+from pipeline.job import Job
+from pipeline.ledger import Ledger, LedgerReader, Settlement, open_ledger, open_reader
+from pipeline.locking import locked
 from pipeline.opening import api_key, open_job_account
-from pipeline.paging import read_logs, read_transactions
 from pipeline.preview import ledger_path
 
 LOGS_DELAY_S = 600.0

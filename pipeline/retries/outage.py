@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from pipeline.breaker import Breaker, BreakerPolicy
 from pipeline.errors import (
     BadResponseError,
     ConnectionFailed,
@@ -17,7 +16,8 @@ from pipeline.errors import (
     RateLimitError,
     ServerError,
 )
-from pipeline.retry import OnQuota, QuotaWatch
+from pipeline.retries.breaker import Breaker, BreakerPolicy
+from pipeline.retries.policy import OnQuota, QuotaWatch
 
 QUOTA_PROBE_FIRST_S = 60.0
 QUOTA_PROBE_MAX_S = 900.0
