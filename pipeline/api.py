@@ -19,6 +19,7 @@ from pipeline.books.reconciling import LOGS_DELAY_S, Reconciliation, reconcile_j
 from pipeline.canary import CanaryReport
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import ConfigError
+from pipeline.events import Event
 from pipeline.exports.dataframe import to_dataframe
 from pipeline.job import Job, load_job
 from pipeline.ledger import AttemptTotal, EditTotal, RunRow, open_reader
@@ -28,7 +29,7 @@ from pipeline.preflight import Preflight, judge, look
 from pipeline.preview import CheckReport, Plan, ledger_path
 from pipeline.rehearsal import KEY, emulator_process
 from pipeline.repair.filecheck import FsckReport, fsck_job
-from pipeline.running import Event, RunOptions, RunResult
+from pipeline.running import RunOptions, RunResult
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from pipeline.canary import CanaryReport
 from pipeline.engine import DrainOver, Finished, Scanned, Stopping
+from pipeline.events import Event, Gauges, Started
 from pipeline.models import Record
 from pipeline.preflight import Preflight
 from pipeline.retries.outage import EndpointDown, EndpointUp
-from pipeline.running import Event, Gauges, Started
 from pipeline.watchdog import PHASES, Stalled
 from pipeline.worker import CoolingDown, Retrying
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -23,20 +22,21 @@ from pipeline.budget import Budget, midnight_before
 from pipeline.canary import Canary, CanaryReport, Thresholds, refusal
 from pipeline.endpoints import Account, Endpoint
 from pipeline.endpoints.catalog import model_spec
-from pipeline.engine import Ending, Engine, Finished, Interrupted, Scanned, Stop
+from pipeline.engine import Engine, Finished, Interrupted, Scanned, Stop
 from pipeline.errors import FatalError, LedgerError, PipelineError, StoreError
-from pipeline.guards import Alarm, check_unknown_budget, make_guards, stack_dump
+from pipeline.events import Event, Gauges, Started
+from pipeline.guards import check_unknown_budget, make_guards, stack_dump
 from pipeline.inputs import Inputs
 from pipeline.interruption import answering, interruptible
 from pipeline.job import Job
 from pipeline.ledger import Ledger, LedgerReader, Run, open_ledger, open_reader
-from pipeline.limits.throttle import InForce, Throttle
+from pipeline.limits.throttle import Throttle
 from pipeline.locking import locked
 from pipeline.models import Edit, ModelSpec, Problem
 from pipeline.opening import api_key, open_job_account, open_job_endpoint
 from pipeline.outcome import Declined, Ended, RunResult, run_result, write_run_files
 from pipeline.pacing import PaceMemory
-from pipeline.preflight import REFUSALS, Preflight, judge, look
+from pipeline.preflight import REFUSALS, judge, look
 from pipeline.preview import (
     Plan,
     chosen,
@@ -50,16 +50,13 @@ from pipeline.preview import (
 )
 from pipeline.stores import open_store
 from pipeline.summary import Summary
-from pipeline.worker import Setback, Worker
+from pipeline.worker import Worker
 
 __all__ = [
     "READ_AHEAD",
     "Ended",
-    "Event",
-    "Gauges",
     "RunOptions",
     "RunResult",
-    "Started",
     "run_job",
 ]
 
@@ -68,32 +65,6 @@ READ_AHEAD = 5_000
 
 COUNT_S = 0.5
 """How long a run whose plan nobody is shown may count, to hold its cost against the balance."""
-
-
-class Gauges(msgspec.Struct, frozen=True, kw_only=True):
-    """A run at this moment. ``in_force``: what holds requests back, ``why`` in words."""
-
-    in_flight: int
-    concurrency: int
-    in_force: InForce
-    why: str
-    spent_usd: float
-    reserved_usd: float
-    unknown_usd: float
-
-
-class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """Event: a run begins. ``gauges`` can be asked at any time until it ends."""
-
-    run_id: str
-    endpoint: str
-    model: str
-    outputs: Path
-    interrupted_attempts: int
-    gauges: Callable[[], Gauges]
-
-
-Event = Preflight | Started | Scanned | Finished | Setback | Alarm | CanaryReport | Ending
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,13 +48,14 @@ RANKS: dict[str, int] = {
     "preflight": 6,
     "outcome": 6,
     "books": 6,
+    "events": 7,
     "repair": 7,
-    "running": 7,
-    "progress": 8,
-    "rehearsal": 8,
-    "api": 9,
-    "cli": 10,
-    "__main__": 11,
+    "running": 8,
+    "progress": 9,
+    "rehearsal": 9,
+    "api": 10,
+    "cli": 12,
+    "__main__": 13,
 }
 """Every room of the package. A module imports only from lower ranks, or inside its own room."""
 

@@ -20,9 +20,10 @@ from pipeline.canary import Canary, CanaryReport, Thresholds, spread
 from pipeline.emulator.testing import RunningEmulator
 from pipeline.errors import ConfigError, JobError
 from pipeline.estimates import Estimate, median, ratio, share
+from pipeline.events import Event
 from pipeline.models import Edit, Record, Status
 from pipeline.planning import Item, Planned
-from pipeline.running import Event, RunResult
+from pipeline.running import RunResult
 from tests.conftest import Shop
 from tests.terminal import on_a_terminal
 

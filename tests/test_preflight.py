@@ -14,10 +14,11 @@ from pipeline.emulator.testing import RunningEmulator
 from pipeline.endpoints import Balance, ModelState, open_account
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import AuthenticationError, JobError, ModelGoneError, QuotaExceededError
+from pipeline.events import Event, Started
 from pipeline.job import Job
 from pipeline.preflight import Findings, Preflight, judge, look
 from pipeline.preview import Plan
-from pipeline.running import Event, RunResult, Started
+from pipeline.running import RunResult
 from tests.conftest import Shop
 from tests.endpoints.scripted_server import Act, http, scripted_server
 

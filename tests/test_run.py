@@ -15,8 +15,9 @@ import pipeline
 from pipeline.emulator.testing import RunningEmulator
 from pipeline.engine import Finished
 from pipeline.errors import ConfigError, JobError, LockedError, ManifestError
+from pipeline.events import Event, Started
 from pipeline.ledger import open_reader
-from pipeline.running import READ_AHEAD, Event, RunResult, Started
+from pipeline.running import READ_AHEAD, RunResult
 from tests.conftest import Shop
 
 Emulators = Callable[..., RunningEmulator]

@@ -12,9 +12,10 @@ import pytest
 
 import pipeline
 from pipeline.emulator.testing import RunningEmulator
+from pipeline.events import Event
 from pipeline.inputs import Inputs
 from pipeline.retries.outage import EndpointDown, EndpointUp
-from pipeline.running import Event, RunResult
+from pipeline.running import RunResult
 from pipeline.stores.local import LocalStore
 from tests.conftest import Shop
 from tests.endpoints.scripted_server import http, scripted_server

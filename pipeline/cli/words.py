@@ -16,10 +16,11 @@ from rich.text import Text
 from pipeline.api import JobStatus
 from pipeline.canary import CanaryReport
 from pipeline.cli.asking import about_minutes, counted, print_canary, print_preflight
+from pipeline.events import Event, Started
 from pipeline.preflight import Preflight
 from pipeline.preview import CheckReport, Plan, problem_list
 from pipeline.progress import STYLES, LiveProgress, PlainProgress
-from pipeline.running import Event, RunResult, Started
+from pipeline.running import RunResult
 
 ENDINGS = {
     "finished": "finished in",
