@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from pipeline.errors import InputError
 from pipeline.pictures import colour
+from pipeline.pictures.framing import Framing, Size, fitting
 from pipeline.pictures.layout import MAX_PIXELS
 from pipeline.pictures.sniff import Kind
 
@@ -71,8 +72,11 @@ def check_pixels(width: int, height: int, name: str) -> None:
         )
 
 
-def load(stream: BinaryIO, kind: Kind, *, max_side: int, name: str) -> "Image":
-    """The first picture of a stream, decoded as it is stored; JPEG no larger than useful.
+def load(stream: BinaryIO, kind: Kind, *, wanted: Size | None = None, name: str) -> "Image":
+    """The first picture of a stream, decoded as it is stored.
+
+    ``wanted``: pixels (before orientation) that are enough; a JPEG is then decoded at a half, a
+    quarter or an eighth where that leaves as many.
 
     By the format's own class, not ``Image.open``: that one compares sizes with a global of the
     process, which is not this package's to change, and warns. (Pillow's TIFF and WebP look at it
@@ -83,9 +87,9 @@ def load(stream: BinaryIO, kind: Kind, *, max_side: int, name: str) -> "Image":
     check_pixels(*picture.size, name)
     if kind == "tiff" and _is_preview(picture):
         raise InputError(f"{name}: is a camera's raw file; develop it and export a JPEG or TIFF")
-    if kind == "jpeg":
-        # Decodes at 1/2, 1/4 or 1/8, never below what is wanted: faster, and a fraction of memory.
-        picture.draft(None, fitting(picture.size, max_side))
+    if kind == "jpeg" and wanted is not None:
+        # Never below what is wanted: faster, and a fraction of the memory.
+        picture.draft(None, wanted)
     picture.load()
     if kind == "jpeg" and picture.mode == "CMYK" and "adobe" not in picture.info:
         # Adobe stores CMYK inverted, and Pillow takes every such JPEG for one of Adobe's.
@@ -135,34 +139,134 @@ def is_opaque(picture: "Image") -> bool:
     return picture.mode not in ("LA", "RGBA") or picture.getchannel("A").getextrema() == (255, 255)
 
 
-def finished(
-    picture: "Image", *, orientation: int, profile: bytes | None, max_side: int, background: str
-) -> "Image":
-    """An `eight_bit` picture as it will be seen: shrunk, in sRGB, on its background, upright."""
-    from PIL import Image, ImageColor
+def upright(size: Size, orientation: int) -> Size:
+    """A stored size as displayed, or a displayed one as stored."""
+    return (size[1], size[0]) if orientation >= 5 else size
 
-    size = fitting(picture.size, max_side)
-    if size != picture.size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+def scaled(framing: Framing) -> Size:
+    """What the whole input measures, as displayed, at the scale at which it is sent."""
+    if framing.fit != "crop":
+        left, top, right, bottom = framing.box
+        return (right - left, bottom - top) if framing.changes else framing.shown_size
+    (width, height), (across, down) = framing.input_size, framing.canvas
+    return (
+        -(-width * framing.shown_size[0] // across),
+        -(-height * framing.shown_size[1] // down),
+    )
+
+
+def finished(
+    picture: "Image",
+    *,
+    orientation: int,
+    profile: bytes | None,
+    framing: Framing,
+    background: str,
+    edge: bool = False,
+) -> "Image":
+    """An `eight_bit` picture as it will be sent: shrunk, in sRGB, on its background, upright, in
+    its frame. ``edge``: what is padded repeats the border pixels, instead of the background.
+    """
+    from PIL import Image
+
+    if framing.changes and framing.fit == "crop":
+        picture, orientation = turned(picture, orientation), 1
+        picture = _cropped(picture, framing)
+    else:
+        size = upright(scaled(framing), orientation)
+        if size != picture.size:
+            picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    picture = turned(flattened(in_srgb(picture, profile), background), orientation)
+    if framing.changes and framing.fit == "pad":
+        picture = _padded(picture, framing, None if edge else background)
+    return picture
+
+
+def in_srgb(picture: "Image", profile: bytes | None) -> "Image":
+    """An `eight_bit` picture in sRGB, ``L``, ``LA``, ``RGB`` or ``RGBA``, by its ICC profile."""
+    if profile is None and picture.mode != "CMYK":
+        return picture
     alpha = None
     if picture.mode in ("LA", "RGBA"):
         alpha = picture.getchannel("A")
         picture = picture.convert(picture.mode[:-1])
     if profile is not None:
         picture = colour.to_srgb(picture, profile)
-    if picture.mode == "CMYK":
+    elif picture.mode == "CMYK":
         picture = picture.convert("RGB")
     if alpha is not None:
-        red, green, blue = ImageColor.getrgb(background)[:3]
-        if not red == green == blue:
-            picture = picture.convert("RGB")
-        ground = (red, green, blue) if picture.mode == "RGB" else red
-        canvas = Image.new(picture.mode, picture.size, ground)
-        canvas.paste(picture, mask=alpha)
-        picture = canvas
-    if orientation != 1:
-        picture = picture.transpose(Image.Transpose(_TURNS[orientation]))
+        picture.putalpha(alpha)
     return picture
+
+
+def flattened(picture: "Image", background: str) -> "Image":
+    """What is transparent laid on a colour: ``L`` or ``RGB``. Others are returned as they are."""
+    from PIL import Image
+
+    if picture.mode not in ("LA", "RGBA"):
+        return picture
+    solid, ground = _on(picture.convert(picture.mode[:-1]), background)
+    canvas = Image.new(solid.mode, solid.size, ground)
+    canvas.paste(solid, mask=picture.getchannel("A"))
+    return canvas
+
+
+def turned(picture: "Image", orientation: int) -> "Image":
+    """The picture as EXIF's orientation wants it displayed."""
+    from PIL import Image
+
+    if orientation == 1:
+        return picture
+    return picture.transpose(Image.Transpose(_TURNS[orientation]))
+
+
+def _on(picture: "Image", background: str) -> tuple["Image", int | tuple[int, int, int]]:
+    """An ``L`` or ``RGB`` picture in a mode that can hold the colour, and the colour in it."""
+    from PIL import ImageColor
+
+    red, green, blue = ImageColor.getrgb(background)[:3]
+    if not red == green == blue:
+        picture = picture.convert("RGB")
+    return picture, (red, green, blue) if picture.mode == "RGB" else red
+
+
+def _cropped(picture: "Image", framing: Framing) -> "Image":
+    from PIL import Image
+
+    # A JPEG may have been decoded smaller than it is.
+    across = picture.width / framing.input_size[0]
+    down = picture.height / framing.input_size[1]
+    left, top = -framing.box[0], -framing.box[1]
+    right, bottom = left + framing.canvas[0], top + framing.canvas[1]
+    if picture.size == framing.input_size and framing.shown_size == framing.canvas:
+        return picture.crop((left, top, right, bottom))
+    box = (left * across, top * down, right * across, bottom * down)
+    return picture.resize(framing.shown_size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+
+
+def _padded(picture: "Image", framing: Framing, background: str | None) -> "Image":
+    from PIL import Image
+
+    left, top, right, bottom = framing.box
+    width, height = framing.canvas
+    if background is not None:
+        picture, ground = _on(picture, background)
+        canvas = Image.new(picture.mode, framing.canvas, ground)
+        canvas.paste(picture, (left, top))
+        return canvas
+    canvas = Image.new(picture.mode, framing.canvas)
+    canvas.paste(picture, (left, top))
+    # First to the sides, then up and down over the full width: the corners follow.
+    for at, start, end in ((left, 0, left), (right - 1, right, width)):
+        if end > start:
+            line = canvas.crop((at, top, at + 1, bottom))
+            canvas.paste(line.resize((end - start, bottom - top)), (start, top))
+    for at, start, end in ((top, 0, top), (bottom - 1, bottom, height)):
+        if end > start:
+            line = canvas.crop((0, at, width, at + 1))
+            canvas.paste(line.resize((width, end - start)), (0, start))
+    return canvas
 
 
 def encoded(
@@ -186,15 +290,6 @@ def encoded(
                 return "image/jpeg", data, picture.size
         smaller = fitting(picture.size, max(1, int(max(picture.size) * _STEP_DOWN)))
         picture = picture.resize(smaller, Image.Resampling.LANCZOS)
-
-
-def fitting(size: tuple[int, int], max_side: int) -> tuple[int, int]:
-    """The size in pixels, its long side at most ``max_side``, no side 0."""
-    longest = max(size)
-    if longest <= max_side:
-        return size
-    width, height = (max(1, round(side * max_side / longest)) for side in size)
-    return width, height
 
 
 def _saved(picture: "Image", form: str, **options: int) -> bytes:

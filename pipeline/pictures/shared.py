@@ -6,12 +6,13 @@ from collections import OrderedDict
 import msgspec
 import pybase64
 
-from pipeline.models import PreparedImage
-from pipeline.pictures.prepare import PrepareSettings, prepare
+from pipeline.pictures.prepare import FramedImage, PrepareSettings, prepare
 from pipeline.pictures.source import read_parts
 
 ENTRY_BYTES = 1024
 """What an entry counts beside its bytes: objects, key, lock."""
+
+_Key = tuple[str, PrepareSettings]
 
 
 class _Entry:
@@ -24,7 +25,7 @@ class _Entry:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.image: PreparedImage | None = None
+        self.image: FramedImage | None = None
         self.weight = 0
         self.failed = False
 
@@ -42,7 +43,7 @@ class PreparedCache:
         self._max_bytes = max_bytes
         self._encode_up_to = encode_up_to
         self._lock = threading.Lock()
-        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
+        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
         self._size = 0
 
     @property
@@ -50,9 +51,9 @@ class PreparedCache:
         """Bytes kept now, `ENTRY_BYTES` for each entry included."""
         return self._size
 
-    def kept(self, digest: str, settings: PrepareSettings) -> PreparedImage | None:
+    def kept(self, digest: str, settings: PrepareSettings) -> FramedImage | None:
         """What `get` would return, if it is at hand and encoded; else None. Never waits."""
-        key = (digest, settings.key())
+        key = (digest, settings)
         with self._lock:
             entry = self._entries.get(key)
             if entry is None or entry.image is None or entry.image.encoded is None:
@@ -62,12 +63,12 @@ class PreparedCache:
 
     def get(
         self, source: str | bytes, digest: str, settings: PrepareSettings, *, name: str = ""
-    ) -> PreparedImage:
+    ) -> FramedImage:
         """`prepare`, or what it returned before for the same ``digest`` and settings.
 
         ``digest``: of the source's bytes, see `digest_file`. Raises `InputError` as `prepare` does.
         """
-        key = (digest, settings.key())
+        key = (digest, settings)
         while True:
             with self._lock:
                 entry = self._entries.setdefault(key, _Entry())
@@ -87,12 +88,12 @@ class PreparedCache:
 
     def _prepared(
         self,
-        key: tuple[str, str],
+        key: _Key,
         entry: _Entry,
         source: str | bytes,
         settings: PrepareSettings,
         name: str,
-    ) -> PreparedImage:
+    ) -> FramedImage:
         try:
             return prepare(source, settings, name=name)
         except BaseException:
@@ -102,7 +103,7 @@ class PreparedCache:
                     del self._entries[key]
             raise
 
-    def _keep(self, key: tuple[str, str], entry: _Entry, image: PreparedImage) -> None:
+    def _keep(self, key: _Key, entry: _Entry, image: FramedImage) -> None:
         held = sum(len(part) for part in image.parts if isinstance(part, bytes))
         weight = ENTRY_BYTES + held + len(image.encoded or b"")
         entry.image = image
@@ -120,7 +121,7 @@ class PreparedCache:
                 self._size -= dropped.weight
 
 
-def _at(source: str | bytes, image: PreparedImage) -> PreparedImage:
+def _at(source: str | bytes, image: FramedImage) -> FramedImage:
     """The same picture, read from ``source``: the file that had it first may be gone by now."""
     if isinstance(source, bytes) or all(
         isinstance(part, bytes) or part.path == source for part in image.parts
@@ -133,6 +134,6 @@ def _at(source: str | bytes, image: PreparedImage) -> PreparedImage:
     return msgspec.structs.replace(image, parts=parts)
 
 
-def _encoded(image: PreparedImage, name: str) -> PreparedImage:
+def _encoded(image: FramedImage, name: str) -> FramedImage:
     data = read_parts(image.parts, name or "picture")
     return msgspec.structs.replace(image, encoded=pybase64.b64encode(data))
