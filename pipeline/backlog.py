@@ -46,6 +46,13 @@ class Backlog:
         """How many edits wait for their next attempt."""
         return len(self._heap)
 
+    def resize(self, *, fresh: int, waiting: int) -> None:
+        """Other bounds. What is in it stays in it."""
+        self._most_fresh, self._most_waiting = fresh, waiting
+        if len(self._fresh) < fresh:
+            self._make_room()
+        self._rouse()
+
     async def put(self, item: Item) -> None:
         """Adds a fresh item; waits while there are enough. For one producer."""
         while len(self._fresh) >= self._most_fresh:
@@ -77,8 +84,7 @@ class Backlog:
                 return later
             if self._fresh and len(self._heap) < self._most_waiting:
                 item = self._fresh.popleft()
-                if self._room is not None and not self._room.done():
-                    self._room.set_result(None)
+                self._make_room()
                 if self._takers:
                     self._rouse()
                 return item
@@ -86,6 +92,10 @@ class Backlog:
                 self._rouse()
                 return None
             await self._change()
+
+    def _make_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     async def _change(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

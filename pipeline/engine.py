@@ -1,7 +1,7 @@
 """Many edits at once, one way to stop.
 
-A producer thread plans; a bounded queue hands edits to a fixed crew; each member does one edit at
-a time. Ctrl-C, a fatal error and a cap all stop through the same `Stop`.
+A producer thread plans; a bounded queue hands edits to a crew; each member does one edit at a
+time. Ctrl-C, a fatal error and a cap all stop through the same `Stop`.
 """
 
 import asyncio
@@ -136,7 +136,9 @@ class Stop:
 
 
 class Engine:
-    """Runs planned items through a crew. ``asked``: how many pictures an edit asks for."""
+    """Runs planned items through a crew, whose size may change meanwhile (`resize`). ``asked``: how
+    many pictures an edit asks for.
+    """
 
     def __init__(
         self,
@@ -154,6 +156,19 @@ class Engine:
         self._observe = observe
         self._stop = stop
         self._left = limit
+        self._backlog: Backlog | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._members = 0
+
+    def resize(self, crew: int) -> None:
+        """Another size from now on: a larger crew is there at once, and whoever is too many in a
+        smaller one leaves after the edit in hand. Call from the loop's thread.
+        """
+        self._crew = crew
+        if self._backlog is not None:
+            self._backlog.resize(fresh=crew, waiting=_most_waiting(crew))
+        if self._members and self._stop.reason is None:  # else it has ended, or is about to
+            self._fill()
 
     async def run(
         self,
@@ -165,17 +180,24 @@ class Engine:
 
         ``step``: a context for each bounded step of planning, in the planning thread.
         """
-        waiting = min(self._crew * WAITING_PER_MEMBER, MOST_WAITING)
-        backlog = Backlog(fresh=self._crew, waiting=waiting)
+        self._backlog = Backlog(fresh=self._crew, waiting=_most_waiting(self._crew))
         try:
-            async with asyncio.TaskGroup() as group:
-                for part in (
-                    self._produce(_Steps(items, self._left, step), backlog),
-                    *(self._member(backlog) for _ in range(self._crew)),
-                ):
-                    self._stop.enlist(group.create_task(self._obey(part)))
+            async with asyncio.TaskGroup() as self._group:
+                self._begin(self._produce(_Steps(items, self._left, step), self._backlog))
+                self._fill()
         finally:
+            self._backlog = self._group = None
             self._stop.dismiss()
+
+    def _begin(self, part: Coroutine[Any, Any, None]) -> None:
+        assert self._group is not None  # noqa: S101 - parts begin while it runs
+        self._stop.enlist(self._group.create_task(self._obey(part)))
+
+    def _fill(self) -> None:
+        assert self._backlog is not None  # noqa: S101 - as above
+        while self._members < self._crew:
+            self._members += 1
+            self._begin(self._member(self._backlog))
 
     async def _obey(self, part: Coroutine[Any, Any, None]) -> None:
         try:
@@ -203,15 +225,23 @@ class Engine:
         backlog.close()
 
     async def _member(self, backlog: Backlog) -> None:
-        while self._stop.reason is None and (item := await backlog.take()) is not None:
-            if isinstance(item, Planned | Later):
-                outcome = await self._worker(item)
-            else:
-                outcome = await self._unready(item)
-            if isinstance(outcome, Later):
-                backlog.postpone(outcome)
-            else:
-                self._observe(Finished(record=outcome, asked=self._asked(outcome.edit)))
+        try:
+            while self._wanted() and (item := await backlog.take()) is not None:
+                if isinstance(item, Planned | Later):
+                    outcome = await self._worker(item)
+                else:
+                    outcome = await self._unready(item)
+                if isinstance(outcome, Later):
+                    backlog.postpone(outcome)
+                else:
+                    self._observe(Finished(record=outcome, asked=self._asked(outcome.edit)))
+        finally:
+            self._members -= 1
+
+    def _wanted(self) -> bool:
+        """Whether a member takes another item. One that is too many leaves others behind, who come
+        back for what it postponed."""
+        return self._stop.reason is None and self._members <= self._crew
 
     async def _unready(self, item: Unready | Problem) -> Record:
         if isinstance(item, Unready):
@@ -279,6 +309,10 @@ class _Steps:
         if batch.items:
             return None
         raise self._broken
+
+
+def _most_waiting(crew: int) -> int:
+    return min(crew * WAITING_PER_MEMBER, MOST_WAITING)
 
 
 def _edit_of(problem: Problem) -> Edit:

@@ -5,7 +5,8 @@
     PipelineError                 exit 1
     ├─ ConfigError                exit 2   the run never starts
     │   ├─ JobError
-    │   └─ ManifestError          file:row: problem (way out)
+    │   ├─ ManifestError          file:row: problem (way out)
+    │   └─ NotRunningError        there is no run to steer
     ├─ EditError                  one edit ends, with a record; the run goes on
     │   ├─ InputError             missing, undecodable, too large
     │   ├─ RequestRejectedError   400, 413, 422
@@ -51,6 +52,10 @@ class JobError(ConfigError):
 
 class ManifestError(ConfigError):
     """A manifest cannot be read. The message starts with ``file`` or ``file:row``."""
+
+
+class NotRunningError(ConfigError):
+    """A run was to be steered or watched, and none is going on."""
 
 
 class EditError(PipelineError):

@@ -12,7 +12,7 @@ import aiohttp
 import pybase64
 
 from pipeline.errors import InputError
-from pipeline.limits.throttle import ByteGate
+from pipeline.limits.bytes_held import ByteGate
 from pipeline.models import ImageRef, ModelSpec, PreparedImage, RemoteImage
 from pipeline.pictures.prepare import PrepareSettings
 from pipeline.pictures.ratio import nearest_ratio

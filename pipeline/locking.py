@@ -1,5 +1,7 @@
-"""The lock that keeps two runs of one job apart."""
+"""The lock that keeps two runs of one job apart, and whether whoever held it is still there."""
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +34,21 @@ def locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_alive(pid: int, host: str) -> bool | None:
+    """Whether a process is there; ``None``: it cannot be told from here (another machine, Windows,
+    where asking would end it).
+    """
+    if host != socket.gethostname() or os.name == "nt":
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's: it is there
+        return True
+    return True
 
 
 def _holder(directory: Path) -> str:

@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from pipeline import __version__
-from pipeline.again import Again, KeepingAnswers
+from pipeline.again import KeepingAnswers
 from pipeline.attempts import Attempts
 from pipeline.books.inquiry import inquiring
 from pipeline.budget import Budget, midnight_before
@@ -30,7 +30,6 @@ from pipeline.inputs import Inputs
 from pipeline.interruption import answering, interruptible
 from pipeline.job import Job
 from pipeline.ledger import Ledger, LedgerReader, Run, open_ledger, open_reader
-from pipeline.limits.throttle import Throttle
 from pipeline.locking import locked
 from pipeline.models import Edit, ModelSpec, Problem
 from pipeline.opening import api_key, open_job_account, open_job_endpoint
@@ -48,6 +47,10 @@ from pipeline.preview import (
     refuse_pipes,
     sound_edits,
 )
+from pipeline.pulse import Pulse
+from pipeline.run_options import RunOptions
+from pipeline.steering.helm import RunHelm, crew_for
+from pipeline.steering.server import steerable
 from pipeline.stores import open_store
 from pipeline.summary import Summary
 from pipeline.worker import Worker
@@ -65,26 +68,6 @@ READ_AHEAD = 5_000
 
 COUNT_S = 0.5
 """How long a run whose plan nobody is shown may count, to hold its cost against the balance."""
-
-
-class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """``only``: ids or globs. ``limit``: edits to ask for. ``confirm``: is shown the plan, and
-    nothing is sent unless it agrees. ``preflight``: key, balance, model and price are looked at
-    first. ``canary``: so many edits go first, over the job's own number; ``approve`` is shown what
-    they came to, and without it the job's thresholds decide. ``signals``: Ctrl-C and SIGTERM stop
-    the run. ``again``: only edits that it chooses, and those whatever became of them.
-    """
-
-    only: Sequence[str] = ()
-    limit: int | None = None
-    accept_origin: bool = False
-    confirm: Callable[[Plan], bool] | None = None
-    preflight: bool = True
-    canary: int | None = None
-    approve: Callable[[CanaryReport], bool] | None = None
-    observe: Callable[[Event], None] = lambda event: None
-    signals: bool = False
-    again: Again | None = None
 
 
 async def run_job(job: Job, options: RunOptions, environ: Mapping[str, str]) -> RunResult:
@@ -142,6 +125,17 @@ class _Run:
         self.summary = Summary()
         self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         self.started = time.monotonic()
+        self.spent_today_usd = reader.spent_since(midnight_before(time.time()))
+        self.pulse = Pulse(
+            job=job.name,
+            outputs=job.outputs.directory,
+            run_id=self.id,
+            cap_usd=self._cap_usd(),
+            clock=time.monotonic,
+            now=time.time,
+        )
+        self.engine: Engine | None = None
+        self.crew = crew_for(job.limits.concurrency)
 
     async def to_its_end(self) -> RunResult:
         orphans = await self.ledger.close_orphaned_attempts(self.id, finished_at=time.time())
@@ -165,7 +159,7 @@ class _Run:
                 job=str(self.job.path),
             )
         )
-        stop = Stop(self.options.observe, drain_s=self.job.limits.drain_s)
+        stop = Stop(self._tell, drain_s=self.job.limits.drain_s)
         with interruptible(stop) if self.options.signals else ExitStack():
             error = refused or await self._work(edits, stop, len(orphans))
         return await self._close_books(error)
@@ -188,11 +182,12 @@ class _Run:
             limit=options.limit,
             seconds=None if exact else COUNT_S,
         )
+        self.pulse.expect(plan.requests if complete else None)
         if options.preflight and (plan.requests or not complete):
             found = await look(self.account, self.model.id)
             preflight = judge(found, job, self.model, plan, complete=complete)
             plan = self._priced(preflight.price_usd, plan)
-            options.observe(preflight)
+            self._tell(preflight)
         if first is not None:
             limits = Thresholds(**job.canary.model_dump(exclude={"edits"}))
             self.canary = Canary(
@@ -224,8 +219,14 @@ class _Run:
             now=time.time,
             run_usd=job.budget.run_usd,
             day_usd=job.budget.day_usd,
-            spent_today_usd=self.reader.spent_since(midnight_before(time.time())),
+            spent_today_usd=self.spent_today_usd,
         )
+
+    def _cap_usd(self) -> float | None:
+        """What this run may come to: the lower of its own cap and what is left of the day's."""
+        run, day = self.job.budget.run_usd, self.job.budget.day_usd
+        left = None if day is None else max(0.0, day - self.spent_today_usd)
+        return min([cap for cap in (run, left) if cap is not None], default=None)
 
     async def _work(
         self, edits: Iterator[Edit | Problem], stop: Stop, orphans: int
@@ -234,7 +235,7 @@ class _Run:
         job, rng = self.job, Random()
         throttle = self.pace.throttle(job, rng)
         async with AsyncExitStack() as opened:
-            guards = make_guards(job, self.options.observe)
+            guards = make_guards(job, self._tell)
             await opened.enter_async_context(guards.watchdog.on_guard())
             if self.options.signals:
                 opened.enter_context(answering(stack_dump(job, self.id, guards.watchdog)))
@@ -258,35 +259,46 @@ class _Run:
                 throttle=throttle,
                 guards=guards,
                 committed=stop.committed,
-                observe=self.pace.noting(self.options.observe),
+                observe=self.pace.noting(self._tell),
                 rng=rng,
             )
             engine = partial(
                 Engine,
                 worker,
-                crew=2 * job.limits.concurrency,
                 asked=lambda edit: self.model.count(edit.parameters),
                 observe=self._observe,
                 stop=stop,
             )
-            self.options.observe(
+            self._tell(
                 Started(
                     run_id=self.id,
                     endpoint=self.endpoint.origin,
                     model=self.model.id,
                     outputs=job.outputs.directory,
                     interrupted_attempts=orphans,
-                    gauges=lambda: self._gauges(throttle),
+                    gauges=lambda: Gauges.of(throttle, self.budget),
+                    snapshot=self.pulse.snapshot,
                 )
             )
+            helm = RunHelm(
+                throttle=throttle,
+                guards=guards,
+                stop=stop,
+                resize=self._resize,
+                observe=self._tell,
+                snapshot=self.pulse.snapshot,
+            )
+            await opened.enter_async_context(steerable(job.outputs.directory, helm))
             items, limit = self._planner().plan(edits), self.options.limit
             if self.canary is not None:
-                await engine().run(self.canary.first(items), step=self.reader.snapshot)
+                self.engine = engine(crew=self.crew)
+                await self.engine.run(self.canary.first(items), step=self.reader.snapshot)
                 self._weigh(self.canary, stop)
                 items = self.canary.others(self._planner().plan(self._chosen()))
                 limit = None if limit is None else limit - len(self.canary.chosen)
             if stop.reason is None:
-                await engine(limit=limit).run(items, step=self.reader.snapshot)
+                self.engine = engine(crew=self.crew, limit=limit)
+                await self.engine.run(items, step=self.reader.snapshot)
         self.pace.keep(throttle)
         return stop.reason
 
@@ -295,7 +307,7 @@ class _Run:
         if stop.reason is not None:
             return
         self.report = canary.report(unknown_usd=self.budget.unknown_usd)
-        self.options.observe(self.report)
+        self._tell(self.report)
         if self.options.approve is not None:
             if self.report.remaining and not self.options.approve(self.report):
                 stop.request(Declined("declined after the canary"))
@@ -310,19 +322,16 @@ class _Run:
         else:
             self.summary.unchanged += event.counts.get("unchanged", 0)
             self.summary.kept += event.counts.get("kept", 0)
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        self.pulse(event)
         self.options.observe(event)
 
-    def _gauges(self, throttle: Throttle) -> Gauges:
-        state = throttle.state()
-        return Gauges(
-            in_flight=state.in_flight,
-            concurrency=state.concurrency,
-            in_force=state.in_force,
-            why=state.why,
-            spent_usd=self.budget.spent_usd,
-            reserved_usd=self.budget.reserved_usd,
-            unknown_usd=self.budget.unknown_usd,
-        )
+    def _resize(self, crew: int) -> None:
+        self.crew = crew
+        if self.engine is not None:
+            self.engine.resize(crew)
 
     async def _close_books(self, error: BaseException | None) -> RunResult:
         if error is not None and not isinstance(error, PipelineError | Interrupted):

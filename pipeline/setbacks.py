@@ -1,6 +1,20 @@
-"""Events: what holds an edit, or everybody, up."""
+"""Events: how each attempt ended, and what holds an edit, or everybody, up."""
 
 import msgspec
+
+
+class AttemptEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Event: a request has come to its end; a success is told once its record is durable.
+
+    ``outcome``: ``succeeded``, or the error's code. ``seconds``: from when it left to what came of
+    it. ``cost_usd``: ``None`` where nobody knows. ``images``: pictures that were kept.
+    """
+
+    edit_id: str
+    outcome: str
+    seconds: float
+    cost_usd: float | None
+    images: int
 
 
 class Retrying(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,4 +47,4 @@ class CoolingDown(msgspec.Struct, frozen=True, kw_only=True):
         return words
 
 
-Setback = Retrying | CoolingDown
+Setback = AttemptEnded | Retrying | CoolingDown

@@ -86,6 +86,7 @@ class Watchdog:
         self._ended_at = 0.0
         self._said_at = 0.0
         self._clock: Callable[[], float] = lambda: 0.0  # the loop's, once there is one
+        self._resting = False
 
     @asynccontextmanager
     async def on_guard(self) -> AsyncIterator[None]:
@@ -116,6 +117,17 @@ class Watchdog:
         """Something came to an end: an attempt, an edit."""
         self._ended_at = asyncio.get_running_loop().time()
 
+    def rest(self) -> None:
+        """The run is paused: whoever waits is not stuck."""
+        self._resting = True
+
+    def wake(self) -> None:
+        """It goes on: everything counts from now."""
+        self._resting = False
+        self.ended()
+        for doing in self._doing:
+            doing.since = self._ended_at
+
     def look(self) -> tuple[Stuck, ...]:
         """What everybody is doing at this moment, the longest first."""
         now = self._clock()
@@ -130,6 +142,8 @@ class Watchdog:
         pause = min(self._stall_s, self.hang_s) / 4
         while True:
             await asyncio.sleep(pause)
+            if self._resting:
+                continue
             now = loop.time()
             for doing in self._doing:
                 hangs = doing.phase in UNBOUNDED and now - doing.since >= self.hang_s

@@ -9,7 +9,6 @@ from pipeline.attempts import Attempts, OpenAttempt, Progress, Question
 from pipeline.backlog import Later
 from pipeline.endpoints import Endpoint
 from pipeline.errors import (
-    BadResponseError,
     ConnectionFailed,
     EditError,
     FatalError,
@@ -20,18 +19,16 @@ from pipeline.errors import (
 )
 from pipeline.guards import Guards
 from pipeline.inputs import InputImage, Inputs, final_parameters
+from pipeline.keeping import keep
 from pipeline.limits.throttle import Slot, Throttle
-from pipeline.models import EditRequest, EditResponse, PictureFacts, Record, Status, StoredImage
-from pipeline.pictures.verify import inspect_picture
+from pipeline.models import EditRequest, EditResponse, Record, Status, StoredImage
 from pipeline.planning import Planned
 from pipeline.retries.policy import RETRY_AFTER_MAX_S, Answer, RetryQuota, decide
-from pipeline.setbacks import CoolingDown, Retrying, Setback
+from pipeline.setbacks import AttemptEnded, CoolingDown, Retrying, Setback
 from pipeline.stores import OutputStore
 from pipeline.watchdog import Doing
 
 __all__ = ["CoolingDown", "Retrying", "Setback", "Worker"]
-
-UNPARSED_MAX_BYTES = 64 * 1024
 
 
 class Worker:
@@ -124,15 +121,24 @@ class Worker:
                             images=tuple(images),
                             parameters=parameters,
                         )
-                        response = await self._ask(request, attempt, progress, doing)
+                        response, seconds = await self._ask(request, attempt, progress, doing)
                     break
                 self._throttle.succeeded(slot)
-                stored = await self._keep(planned, response, attempt, doing)
+                doing.now_in("store")
+                try:
+                    stored = await keep(self._store, response, attempt, name=planned.edit.output)
+                except BaseException as error:
+                    outcome = getattr(error, "code", "not_kept")
+                    self._ended(doing.edit_id, outcome, seconds, response.cost_usd)
+                    raise
                 self._gate.heard(None, probe=probe)
                 probe = False
                 self._quota.succeeded(progress.tokens)
                 doing.now_in("record")
-                return await self._succeed(planned, progress, attempt, response, stored)
+                record = await self._succeed(planned, progress, attempt, response, stored)
+                usd, kept = response.cost_usd, len(stored)
+                self._ended(doing.edit_id, "succeeded", seconds, usd, kept)
+                return record
             except EditError as error:
                 failure = error
                 if isinstance(failure, RateLimitError):
@@ -193,7 +199,7 @@ class Worker:
             self._retry,
             progress.tries,
             failure,
-            age_s=now - progress.first_at - progress.held_s,
+            age_s=now - progress.first_at - progress.held_s - self._throttle.paused_s,
             unknown_usd=self._attempts.unknown_usd,
             quota_s=self._quota.wait_s(failure, now=now),
             rng=self._rng,
@@ -251,7 +257,7 @@ class Worker:
     async def _start(self, attempt: OpenAttempt, progress: Progress, doing: Doing) -> None:
         doing.now_in("ledger")
         if progress.attempts == 0:
-            progress.first_at, progress.held_s = doing.since, 0.0
+            progress.first_at, progress.held_s = doing.since, -self._throttle.paused_s
         progress.attempts += 1
         try:
             await attempt.start()
@@ -261,28 +267,42 @@ class Worker:
 
     async def _ask(
         self, request: EditRequest, attempt: OpenAttempt, progress: Progress, doing: Doing
-    ) -> EditResponse:
-        """One attempt. If it fails, the ledger is told here; a success goes there with its record,
-        in one transaction: cut off in between, it is visible as unknown.
+    ) -> tuple[EditResponse, float]:
+        """One attempt, and its seconds. If it fails, the ledger is told here; a success goes there
+        with its record, in one transaction: cut off in between, it is visible as unknown.
         """
         doing.now_in("endpoint")
+        edit_id, left_at = doing.edit_id, _loop_time()
         try:
             response = await self._endpoint.edit(request, draft=self._store.draft)
         except EditError as error:
-            progress.spend(attempt.failed(error))
+            cost = attempt.failed(error)
+            progress.spend(cost)
             progress.asked = attempt.asked
+            self._ended(edit_id, error.code, _loop_time() - left_at, cost)
             raise
         except FatalError as error:
             attempt.fatal(error)
+            self._ended(edit_id, type(error).__name__, _loop_time() - left_at, None)
             raise
         except asyncio.CancelledError:
             attempt.cut_off()
+            self._ended(edit_id, "cancelled", _loop_time() - left_at, None)
             raise
         finally:
             self._watchdog.ended()
         attempt.answered(response)
         progress.spend(response.cost_usd)
-        return response
+        return response, _loop_time() - left_at
+
+    def _ended(
+        self, edit_id: str, outcome: str, seconds: float, usd: float | None, images: int = 0
+    ) -> None:
+        self._observe(
+            AttemptEnded(
+                edit_id=edit_id, outcome=outcome, seconds=seconds, cost_usd=usd, images=images
+            )
+        )
 
     def _cool_down(self, slot: Slot, error: RateLimitError) -> None:
         after = error.retry_after
@@ -298,35 +318,6 @@ class Worker:
                 requests_per_minute=state.requests_per_minute,
             )
         )
-
-    async def _keep(
-        self, planned: Planned, response: EditResponse, attempt: OpenAttempt, doing: Doing
-    ) -> tuple[StoredImage, ...]:
-        """Puts every usable picture; an answer with none is a `BadResponseError`."""
-        doing.now_in("store")
-        first = planned.edit.output
-        names = [first, *(f"{first}-{n}" for n in range(2, len(response.images) + 1))]
-        put = [
-            self._store.put(draft, name, inspect=_inspected)
-            for draft, name in zip(response.images, names, strict=True)
-        ]
-        try:
-            results = await asyncio.gather(*put, return_exceptions=True)
-        except asyncio.CancelledError:
-            attempt.not_kept(response, "the run was interrupted while the answer was being kept")
-            raise
-        stored = tuple([result for result in results if isinstance(result, StoredImage)])
-        for error in results:
-            if isinstance(error, BadResponseError):
-                if stored:
-                    await self._store.keep_unparsed(attempt.id, error.body or b"")
-                    continue
-                attempt.unusable(error, response)
-            elif isinstance(error, BaseException):
-                attempt.not_kept(response, str(error))
-            if isinstance(error, BaseException):
-                raise error
-        return stored
 
     async def _succeed(
         self,
@@ -368,16 +359,8 @@ class Worker:
             cost_usd=progress.cost_usd,
             error_code=error_code,
             error_message=error_message,
+            base=planned.base,
         )
-
-
-def _inspected(data: memoryview) -> PictureFacts:
-    """As `inspect_picture`; what is no picture goes with the error, for a person to look at."""
-    try:
-        return inspect_picture(data)
-    except BadResponseError as error:
-        error.body = bytes(data[:UNPARSED_MAX_BYTES])
-        raise
 
 
 def _loop_time() -> float:

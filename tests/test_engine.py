@@ -271,3 +271,63 @@ async def test_so_many_may_wait_and_no_more() -> None:
     bench.stop.request(Interrupted("SIGINT"))
     await run
     assert bench.finished == [], "what waits has no record: it stays pending"
+
+
+# A crew of another size
+
+
+async def test_a_larger_crew_is_there_at_once() -> None:
+    bench = Bench()
+    run = asyncio.create_task(bench.engine.run(planned(100)))
+    await bench.until(lambda: len(bench.worker.started) == 4)
+    bench.engine.resize(30)
+    await bench.until(lambda: len(bench.worker.started) == 30)
+    bench.worker.gate.set()
+    await run
+    assert len(bench.finished) == 100
+
+
+async def test_whoever_is_too_many_finishes_what_is_in_hand_and_leaves() -> None:
+    bench = Bench()
+    bench.engine.resize(12)
+    run = asyncio.create_task(bench.engine.run(planned(100)))
+    await bench.until(lambda: len(bench.worker.started) == 12)
+    bench.engine.resize(2)
+    assert bench.worker.cancelled == []
+    held, bench.worker.gate = bench.worker.gate, asyncio.Event()
+    held.set()
+    await bench.until(lambda: len(bench.finished) == 12)
+    await asyncio.sleep(0.01)
+    assert len(bench.worker.started) == 14, "the two that are left go on"
+    bench.worker.gate.set()
+    await run
+    assert len(bench.finished) == 100
+
+
+async def test_an_edit_that_was_postponed_by_somebody_who_left_is_not_forgotten() -> None:
+    bench = Bench()
+    worker = Waiter(bench.stop, wait_s=0.01)
+    engine = Engine(worker, crew=8, asked=lambda e: 1, observe=bench.said.append, stop=bench.stop)
+
+    def shrinking() -> Iterator[Item]:
+        for number, item in enumerate(planned(60)):
+            if number == 50:
+                loop.call_soon_threadsafe(engine.resize, 1)
+            yield item
+
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(5):
+        await engine.run(shrinking())
+    assert len(bench.finished) == 60
+
+
+async def test_a_crew_that_has_ended_or_stops_does_not_grow_any_more() -> None:
+    bench = Bench()
+    run = asyncio.create_task(bench.engine.run(planned(100)))
+    await bench.until(lambda: len(bench.worker.started) == 4)
+    bench.stop.request(Interrupted("SIGINT"))
+    bench.engine.resize(50)
+    bench.worker.gate.set()
+    await run
+    assert len(bench.worker.started) == 4
+    bench.engine.resize(60)

@@ -25,6 +25,7 @@ from typing import Protocol
 import msgspec
 
 from pipeline.limits.latency import Latency
+from pipeline.limits.passing_rate import passing_rate
 
 START = 4
 """At once in the first round: nearly every token bucket lets a burst of four in."""
@@ -100,8 +101,8 @@ class Learner:
         self.ceiling = ceiling
         self.limit = min(START, ceiling)
         self.gap = 0.0
-        # Concurrency. `_size` is `limit` with its fraction.
-        self._size = float(self.limit)
+        # Concurrency. `_size` is `limit` with its fraction; `_size_before`: under a higher ceiling.
+        self._size, self._size_before = float(self.limit), 0.0
         self._slow_start = True
         self._refused_at: int | None = None
         self._frozen = 0
@@ -147,6 +148,24 @@ class Learner:
     @property
     def smooth(self) -> float:
         return self._latency.apart
+
+    # What a person does
+
+    def within(self, ceiling: int) -> None:
+        """Learns on below another ceiling. What a lower one cuts off comes back with a higher."""
+        known = max(self._size, self._size_before)
+        if ceiling > self.ceiling == self.limit and self._refused_at is None:
+            self._slow_start = True  # nothing is known beyond where it was
+        self.ceiling = ceiling
+        self._size_before = known if known > ceiling else 0.0
+        self._size = min(known, float(ceiling))
+        self.limit = int(self._size)
+
+    def was_away(self) -> None:
+        """Nothing was sent for a while: times before it say nothing about rates after it."""
+        self._anchors.clear()
+        self._suspected.clear()
+        self._successes.clear()
 
     # What came back
 
@@ -209,7 +228,7 @@ class Learner:
             hold = self._cut_rate(now, sent.others, passed)
         else:
             hold = self._cut_concurrency(now, sent.others, passed)
-        self._slow_start = False
+        self._slow_start, self._size_before = False, 0.0
         self._cut_at = now
         self._in_a_row += 1
         return min(hold * 2.0 ** min(self._in_a_row - 1, 30), COOLDOWN_MAX_S)
@@ -217,8 +236,9 @@ class Learner:
     # What is known
 
     def learned(self, now: float) -> Learned:
+        known = max(self._size, self._size_before)
         return Learned(
-            concurrency=self.limit if self._refused_at is None else max(1, self._refused_at - 1),
+            concurrency=int(known) if self._refused_at is None else max(1, self._refused_at - 1),
             limited=self._refused_at is not None,
             requests_per_minute=self._rate * MARGIN * 60 if self.gap else None,
             learned_at=now,
@@ -259,7 +279,8 @@ class Learner:
     def _wait_outside(self) -> float:
         """Alone and after a long wait, and refused again: no pace is slow enough for a door that
         is closed. What was learned before it closed holds again when it opens."""
-        self._size, self._refused_at, self._rate, self.gap = self._before
+        size, self._refused_at, self._rate, self.gap = self._before
+        self._size = min(size, float(self.ceiling))
         self.limit = int(self._size)
         self._paced = self._trust
         self._undo = None
@@ -328,13 +349,16 @@ class Learner:
         if self._undo is not None and passed - self._suspected_from < SETTLED:
             # It was not the concurrency: those were refusals of the rate too, though the cut
             # concurrency may have held it back since.
-            self._size, self._refused_at = max(self._size, self._undo[0]), self._undo[1]
+            self._size = max(self._size, min(self._undo[0], float(self.ceiling)))
+            self._refused_at = self._undo[1]
             self.limit = int(self._size)
             self._anchors.extend(self._suspected)
             doubtful = first
         self._undo = None
         self._suspected.clear()
-        measured, requests = self._measured(now, passed)
+        measured, requests = passing_rate(
+            now, passed, anchors=self._anchors, successes=self._successes, enough=TRUST_MAX
+        )
         self._anchors.append((now, passed))
         if measured is None:
             return COOLDOWN_UNKNOWN_RATE_S
@@ -347,26 +371,6 @@ class Learner:
         self._pace()
         self._rate_why = f"a 429 came with {others} others at work, and more had passed"
         return 1 / measured
-
-    def _measured(self, now: float, passed: int) -> tuple[float | None, int]:
-        """Requests a second that passed between refusals, the allowance used up at both ends,
-        and how many; before there are two refusals, the success rate just before the cut."""
-        rate: float | None = None
-        requests, most = 0, float("inf")
-        for at, count in reversed(self._anchors):
-            if at >= now:
-                continue
-            between = max(0, passed - count)
-            found = (between + 0.5) / (now - at)
-            if found * 0.9 > most:
-                break  # it was more before and has fallen: older refusals would mislead
-            rate, requests = found, between
-            most = min(most, (between + 1.5) / (now - at))
-            if requests >= TRUST_MAX:
-                break
-        if rate is None and len(self._successes) > 1 and now > self._successes[0]:
-            rate = len(self._successes) / (now - self._successes[0])
-        return rate, requests
 
     def _weighed(self, measured: float, requests: int) -> tuple[float, int]:
         """The measured rate against the one in use, which was refused.

@@ -2,20 +2,21 @@
 
 Stated limits (at once, requests a minute, pictures a minute) hold exactly. What is not stated is
 learned with ``adaptive`` (see `adaptive.py`), and a 429 makes everybody cool down, once per burst.
+A person may change what is stated, or hold everything, while requests are under way.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from random import Random
 from types import TracebackType
-from typing import Literal
 
 import msgspec
 
 from pipeline.limits.adaptive import COOLDOWN_MAX_S, Learned, Learner
+from pipeline.limits.state import InForce, Limits, ThrottleState
 from pipeline.limits.stated_rates import StatedRates
+
+__all__ = ["InForce", "Limits", "Slot", "Throttle", "ThrottleState"]
 
 COOLDOWN_FIRST_S = 1.0
 """Where nothing is learned and no header says how long."""
@@ -32,42 +33,6 @@ JITTER = 0.1
 
 HOLD_MAX_S = 900.0
 """A provider that asks for more is asked again all the same: its clock may be wrong."""
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """As the job states them; ``None``: unlimited. ``concurrency`` is never exceeded; with
-    ``adaptive`` it is the ceiling of what is learned."""
-
-    concurrency: int = 16
-    requests_per_minute: float | None = None
-    images_per_minute: float | None = None
-    adaptive: bool = True
-
-
-InForce = Literal[
-    "nothing",
-    "stated concurrency",
-    "stated rate",
-    "learned concurrency",
-    "learned rate",
-    "cooldown",
-]
-
-
-class ThrottleState(msgspec.Struct, frozen=True, kw_only=True):
-    """A throttle at this moment, for status and logs.
-
-    ``in_force``: the limit that holds requests back now; ``why`` says it in words.
-    ``requests_per_minute``: the learned rate, ``None`` without one. ``resumes_in_s``: until
-    anything may leave.
-    """
-
-    in_force: InForce
-    why: str
-    in_flight: int
-    concurrency: int
-    requests_per_minute: float | None
-    resumes_in_s: float
 
 
 class Slot:
@@ -90,12 +55,14 @@ class Slot:
             throttle._waiters
             or throttle._held >= throttle._limit
             or now < throttle._opens_at
-            or throttle._stated is not None
+            or throttle._paused_at is not None
+            or throttle._rates.stated
         ):
             await throttle._turn(self._images, now)
             now = asyncio.get_running_loop().time()
         else:
             throttle._held += 1
+            throttle._rates.left(now, self._images)
             if throttle._spaced:
                 throttle._space(now)
         out = throttle._out
@@ -114,6 +81,8 @@ class Slot:
         throttle._out.discard(self)
         throttle._held -= 1
         throttle._returned += 1
+        if throttle._pacing and throttle._held >= throttle._limit:
+            throttle._rates.reconsider()  # the limit was lowered while they waited to leave
         if throttle._waiters:
             if error is None:
                 throttle._wake()
@@ -125,17 +94,18 @@ class Slot:
 
 class Throttle:
     """The one gate that every attempt passes. Made and used on one event loop, whose clock is
-    its own. ``start``: what an earlier run learned.
+    its own. ``start``: what an earlier run learned. ``limits`` can be changed on the way (`tune`),
+    and everything can be held (`pause`).
 
     >>> async with throttle.slot(images=2) as slot: ...   # doctest: +SKIP
     >>> throttle.succeeded(slot)                          # doctest: +SKIP
     """
 
     def __init__(self, limits: Limits, *, rng: Random, start: Learned | None = None) -> None:
-        self._limits = limits
+        self.limits = limits
         self._rng = rng
         self._learner = Learner(limits.concurrency, start) if limits.adaptive else None
-        self._stated = _stated(limits)
+        self._rates = StatedRates(limits.requests_per_minute, limits.images_per_minute)
         self._limit = self._learner.limit if self._learner else limits.concurrency
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._held = 0
@@ -153,6 +123,9 @@ class Throttle:
         self._cut_at = float("-inf")
         self._cooldown = COOLDOWN_FIRST_S
         self._asked_to_wait = False
+        # A pause: since when, and for how long all the earlier ones were.
+        self._paused_at: float | None = None
+        self._paused_s = 0.0
 
     @property
     def in_flight(self) -> int:
@@ -163,6 +136,50 @@ class Throttle:
     def concurrency(self) -> int:
         """How many may be in flight now."""
         return self._limit
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing leaves until somebody resumes."""
+        return self._paused_at is not None
+
+    @property
+    def paused_s(self) -> float:
+        """Seconds of all pauses so far. They make nobody older who waited through them."""
+        if self._paused_at is None:
+            return self._paused_s
+        return self._paused_s + asyncio.get_running_loop().time() - self._paused_at
+
+    def pause(self) -> None:
+        """Nothing leaves from now on; what is in flight is not touched. Twice is once."""
+        if self._paused_at is None:
+            self._paused_at = asyncio.get_running_loop().time()
+
+    def resume(self) -> float:
+        """Lets go on, in a ramp as after a cooldown. Returns for how many seconds it was paused."""
+        if self._paused_at is None:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        paused_s, self._paused_at = now - self._paused_at, None
+        self._paused_s += paused_s
+        if self._learner is not None:
+            self._learner.was_away()
+        self._opens_at = max(self._opens_at, now)
+        self._ramp(paused_s)
+        self._go_on()
+        return paused_s
+
+    def tune(self, limits: Limits) -> None:
+        """Other stated limits, from the next departure on. What is in flight stays so; learning
+        goes on within them. ``adaptive`` stays what it was.
+        """
+        self.limits = msgspec.structs.replace(limits, adaptive=self._learner is not None)
+        if self._learner is None:
+            self._limit = limits.concurrency
+        else:
+            self._learner.within(limits.concurrency)
+            self._limit = self._learner.limit
+        self._rates.tune(limits.requests_per_minute, limits.images_per_minute)
+        self._go_on()
 
     def slot(self, *, images: int) -> Slot:
         """A context manager: waits for a place, the cooldown and the rates; gives the `Slot`. A 429
@@ -182,7 +199,9 @@ class Throttle:
             now,
             slot,
             in_use=self._held - self._pacing + 1,
-            held_back=bool(self._waiters) and (self._held < self._limit or self._pacing > 0),
+            held_back=bool(self._waiters)
+            and (self._held < self._limit or self._pacing > 0)
+            and not self.paused,
         )
         if learner.smooth:
             self._spaced = True
@@ -228,6 +247,8 @@ class Throttle:
             in_force=in_force,
             why=why,
             in_flight=self.in_flight,
+            paused=self.paused,
+            stated=self.limits,
             concurrency=self._limit,
             requests_per_minute=60 / gap if gap else None,
             resumes_in_s=max(0.0, self._resume_at - now),
@@ -235,17 +256,19 @@ class Throttle:
 
     def _in_force(self, now: float) -> tuple[InForce, str]:
         learner = self._learner
+        if self._paused_at is not None:
+            return "pause", f"nothing leaves: paused for {now - self._paused_at:,.0f} s"
         if now < self._resume_at:
             asked = "as its Retry-After asked" if self._asked_to_wait else "it said not how long"
             return "cooldown", f"nothing leaves for {self._resume_at - now:.1f} s: 429, {asked}"
         paced = learner is not None and learner.gap > 0 and now < self._opens_at
-        if self._pacing and self._stated is not None and not paced:
-            return "stated rate", f"{self._stated.words}, as stated"
+        if self._pacing and self._rates.stated and not paced:
+            return "stated rate", f"{self._rates.words}, as stated"
         if not self._waiters and not self._pacing:
             return "nothing", f"{self.in_flight} of {self._limit} places are taken"
         if learner is not None and paced:
             return "learned rate", learner.rate_in_words()
-        if learner is not None and self._limit < self._limits.concurrency:
+        if learner is not None and self._limit < self.limits.concurrency:
             return "learned concurrency", learner.concurrency_in_words()
         return "stated concurrency", f"at most {self._limit} at once, as stated"
 
@@ -265,6 +288,10 @@ class Throttle:
     def _hold(self, now: float, seconds: float) -> None:
         self._resume_at = max(self._resume_at, now + seconds)
         self._opens_at = max(self._opens_at, self._resume_at)
+        self._ramp(seconds)
+
+    def _ramp(self, seconds: float) -> None:
+        """After so long without a departure, as many as may be at work leave one by one."""
         self._ramp_left = self._limit
         self._ramp_gap = min(seconds * RAMP, RAMP_MAX_S) / self._limit
         self._spaced = True
@@ -284,16 +311,18 @@ class Throttle:
 
     async def _turn(self, images: int, now: float) -> None:
         """Takes a place, in order of arrival, and, where rates are stated, waits for them."""
-        stated = self._stated
-        if self._waiters or self._held >= self._limit or (stated is None and now < self._opens_at):
+        rates = self._rates
+        closed = self.paused or (not rates.stated and now < self._opens_at)
+        if self._waiters or self._held >= self._limit or closed:
             await self._queue()
         else:
             self._held += 1
-        if stated is None:
+        if not rates.stated:
+            rates.left(asyncio.get_running_loop().time(), images)
             return
         self._pacing += 1
         try:
-            await stated.leave(images, lambda: self._opens_at)
+            await rates.leave(images, self._may_open_at)
         except BaseException:
             self._held -= 1
             self._wake()
@@ -314,13 +343,15 @@ class Throttle:
             if turn.done() and not turn.cancelled():
                 self._held -= 1  # the place was given just as the wait was cancelled
                 self._wake()
-            else:
+            elif turn in self._waiters:  # else it was passed over already, being cancelled
                 self._waiters.remove(turn)
             raise
 
     def _wake(self) -> None:
         """Gives places to those that wait, as far as the limit and the spacing allow."""
-        timed = self._stated is None
+        if self.paused:
+            return
+        timed = not self._rates.stated
         while self._waiters and self._held < self._limit:
             if self._spaced and timed:
                 loop = asyncio.get_running_loop()
@@ -345,53 +376,16 @@ class Throttle:
             self._limit = self._learner.limit
             self._wake()
 
+    def _go_on(self) -> None:
+        self._rates.reconsider()
+        self._wake()
+
+    def _may_open_at(self) -> float:
+        """For those that have a place already and wait for the stated rates."""
+        if self.paused or self.in_flight >= self._limit:
+            return float("inf")
+        return self._opens_at
+
     def _ring(self) -> None:
         self._timer = None
         self._wake()
-
-
-class ByteGate:
-    """Bounds the bytes of input pictures that are held in memory at once.
-
-    One picture larger than the whole allowance passes alone.
-    """
-
-    def __init__(self, allowance: int) -> None:
-        self._allowance = allowance
-        self._held = 0
-        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    @asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
-        """Waits, in order of arrival, until ``size`` bytes may be held."""
-        size = min(size, self._allowance)
-        if self._waiters or self._held + size > self._allowance:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.append((size, turn))
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._release(size)
-                else:
-                    self._waiters.remove((size, turn))
-                raise
-        else:
-            self._held += size
-        try:
-            yield
-        finally:
-            self._release(size)
-
-    def _release(self, size: int) -> None:
-        self._held -= size
-        while self._waiters and self._held + self._waiters[0][0] <= self._allowance:
-            wanted, turn = self._waiters.popleft()
-            if not turn.done():
-                self._held += wanted
-                turn.set_result(None)
-
-
-def _stated(limits: Limits) -> StatedRates | None:
-    requests, images = limits.requests_per_minute, limits.images_per_minute
-    return StatedRates(requests, images) if requests or images else None

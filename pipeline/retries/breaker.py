@@ -112,6 +112,10 @@ class Breaker:
         self._probe_at = now + self._wait
         return now >= self._give_up_at
 
+    def was_away(self, seconds: float) -> None:
+        """Nobody asked for so long, on purpose: that is no patience lost."""
+        self._give_up_at += seconds
+
     def probe_lost(self) -> None:
         """It never came to an answer (cancelled, its input gone): another may go at once."""
         self._probing = False

@@ -117,6 +117,11 @@ class OutageGate:
             self._quota.answered()
             self._answered(probe=probe)
 
+    def was_away(self, seconds: float) -> None:
+        """A pause of so long is over: it makes no outage longer, and no quota looks used up."""
+        self._breaker.was_away(seconds)
+        self._quota.answered()
+
     def lost(self) -> None:
         """The probe never came to an answer."""
         self._breaker.probe_lost()

@@ -385,6 +385,8 @@ def test_the_state_says_which_limit_is_in_force_and_why() -> None:
             in_force="nothing",
             why="0 of 4 places are taken",
             in_flight=0,
+            paused=False,
+            stated=Limits(),
             concurrency=4,
             requests_per_minute=None,
             resumes_in_s=0.0,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.limits.throttle import ByteGate, Limits, Throttle
+from pipeline.limits.bytes_held import ByteGate
+from pipeline.limits.throttle import Limits, Throttle
 from tests.virtual_clock import VirtualLoop, run_virtual
 
 
