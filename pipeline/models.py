@@ -9,9 +9,16 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 Status = Literal["succeeded", "failed", "refused", "rejected", "unknown", "pending"]
-"""Of an edit. ``unknown``: sent, outcome not known. ``pending``: no record yet."""
+"""Of an edit. ``unknown``: sent, outcome not known. ``pending``: no record yet, or asked
+for anew by the next run."""
 
 AttemptStatus = Literal["started", "succeeded", "failed", "refused", "unknown"]
+
+DecisionWord = Literal["approved", "rejected", "redo", "undecided"]
+"""What a person says of an edit's pictures. ``undecided`` takes back what was said before."""
+
+PromptMode = Literal["append", "replace"]
+"""What a redo's note does to the prompt: a line more, or another prompt."""
 
 CostSource = Literal["header", "body", "catalog", "log", "none"]
 """Who said what an attempt cost. ``log``: the provider's books, read later. ``none``: nobody did
@@ -208,7 +215,10 @@ class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of one edit: the row of `results`."""
+    """The outcome of one edit: the row of `results`.
+
+    ``base``: of a redo, the fingerprint of what the manifest asks for; else empty.
+    """
 
     edit: Edit
     model: str
@@ -222,3 +232,27 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float | None = None
     error_code: str | None = None
     error_message: str | None = None
+    base: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person decided about the pictures of one edit.
+
+    ``note``: why, or for a redo what to add to the prompt (``append``) or to ask instead
+    (``replace``). ``fingerprint``: of the record that was looked at; empty: the present one.
+    ``decided_at``: seconds since the epoch; ``None``: now.
+    """
+
+    id: str
+    decision: DecisionWord
+    note: str = ""
+    prompt_mode: PromptMode = "append"
+    fingerprint: str = ""
+    decided_at: float | None = None
+
+
+class RedoStep(msgspec.Struct, frozen=True):
+    """One redo of an edit: what its note does to the prompt."""
+
+    note: str
+    prompt_mode: PromptMode

@@ -6,16 +6,17 @@ Synchronous, lazy, and for one thread: a million rows stream through it.
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
 from pipeline.errors import InputError
-from pipeline.models import Edit, ImageRef, ModelSpec, Problem, Status, StoredImage
+from pipeline.models import Edit, ImageRef, ModelSpec, Problem, RedoStep, Status, StoredImage
 
-State = Literal["new", "changed", "again", "unchanged", "kept"]
-"""``again``: asked before and failed. ``kept``: refused or turned down before, an answer."""
+State = Literal["new", "changed", "again", "redo", "unchanged", "kept"]
+"""``again``: asked before and failed. ``redo``: a person wants another picture. ``kept``: refused
+or turned down before, an answer."""
 
 REMEMBERED_INPUTS = 20_000
 """Input digests kept in memory: shared backgrounds and logos are looked up once."""
@@ -24,7 +25,8 @@ REMEMBERED_INPUTS = 20_000
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """An edit and what the ledger says of it. ``digests``: of its inputs, in order.
 
-    ``previous``: paths of the pictures it has from an earlier answer.
+    ``previous``: paths of the pictures it has from an earlier answer. ``base``: of a redo, the
+    fingerprint of the manifest's own edit; else empty.
     """
 
     edit: Edit
@@ -32,6 +34,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     digests: tuple[str, ...]
     state: State
     previous: tuple[str, ...] = ()
+    base: str = ""
 
 
 class Unready(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +55,23 @@ class History(Protocol):
     def input_digest(self, path: str, size: int, mtime_ns: int) -> str | None: ...
 
     def images_of(self, edit_id: str) -> tuple[StoredImage, ...]: ...
+
+    def redos_of(self, edit_id: str, base: str) -> tuple[RedoStep, ...]: ...
+
+
+def redone(edit: Edit, steps: Sequence[RedoStep]) -> Edit:
+    """The edit as it is asked for after these redos, the oldest first.
+
+    Each is one variant more. Notes that are appended make a line each, behind the prompt as it was
+    asked for before; one that replaces is the whole prompt from there on.
+    """
+    prompt = edit.prompt
+    for step in steps:
+        if step.prompt_mode == "replace" and step.note:
+            prompt = step.note
+        elif step.note:
+            prompt = f"{prompt}\n{step.note}"
+    return msgspec.structs.replace(edit, prompt=prompt, variant=edit.variant + len(steps))
 
 
 class Planner:
@@ -97,27 +117,38 @@ class Planner:
             except InputError as error:
                 yield Unready(edit=edit, error=str(error))
                 continue
-            fingerprint = self._fingerprint(edit, digests)
-            state = self._state(edit.id, fingerprint)
-            yield Planned(
-                edit=edit,
-                fingerprint=fingerprint,
-                digests=digests,
-                state=state,
-                previous=self._pictures(edit.id) if state in ("changed", "again") else (),
-            )
+            yield self._planned(edit, digests)
+
+    def _planned(self, edit: Edit, digests: tuple[str, ...]) -> Planned:
+        fingerprint = self._fingerprint(edit, digests)
+        known = self._history.fingerprint_of(edit.id) if self._history else None
+        base = ""
+        # Looked up only where something differs: a million unchanged rows pay nothing for it.
+        if known is not None and (known[0] != fingerprint or known[1] == "pending"):
+            steps = self._history.redos_of(edit.id, fingerprint) if self._history else ()
+            if steps:
+                edit, base = redone(edit, steps), fingerprint
+                fingerprint = self._fingerprint(edit, digests)
+        state = self._state(known, fingerprint, is_redo=bool(base))
+        return Planned(
+            edit=edit,
+            fingerprint=fingerprint,
+            digests=digests,
+            state=state,
+            previous=self._pictures(edit.id) if state in ("changed", "again") else (),
+            base=base,
+        )
 
     def _pictures(self, edit_id: str) -> tuple[str, ...]:
         images = self._history.images_of(edit_id) if self._history else ()
         return tuple([image.path for image in images])
 
-    def _state(self, edit_id: str, fingerprint: str) -> State:
-        known = self._history.fingerprint_of(edit_id) if self._history else None
+    def _state(self, known: tuple[str, Status] | None, fingerprint: str, *, is_redo: bool) -> State:
         if known is None:
             return "new"
         before, status = known
         if before != fingerprint:
-            return "changed"
+            return "redo" if is_redo and status == "pending" else "changed"
         if self.again is not None:
             return "again"
         if status == "succeeded":

@@ -36,7 +36,8 @@ class CheckReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run would do. ``again``: failed before. ``kept``: refused or rejected before.
+    """What a run would do. ``again``: failed before. ``redo``: a person wants another picture.
+    ``kept``: refused or rejected before.
 
     ``cost_usd``: of one request an edit; ``None`` where the price is unknown. ``minutes``: at the
     job's limits; ``request_s``: the time a request was taken to need, ``measured`` if the ledger
@@ -46,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     new: int
     changed: int
     again: int
+    redo: int
     unchanged: int
     kept: int
     orphaned: int
@@ -270,6 +272,7 @@ def count_plan(
         new=states["new"],
         changed=states["changed"],
         again=states["again"],
+        redo=states["redo"],
         unchanged=states["unchanged"],
         kept=states["kept"],
         orphaned=orphaned,

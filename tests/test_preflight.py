@@ -48,6 +48,7 @@ def a_plan(requests: int = 10, pictures: int | None = None) -> Plan:
         new=requests,
         changed=0,
         again=0,
+        redo=0,
         unchanged=0,
         kept=0,
         orphaned=0,

@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 _TIMES = ("started_at", "finished_at")
 _FLOATS = ("cost_usd", "duration_s")
-_INTEGERS = ("attempts",)
+_INTEGERS = ("attempts", "variant")
 
 
 def to_dataframe(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
     """One row per edit, indexed 0, 1, …, with the columns of the view `results`.
 
     ``started_at`` and ``finished_at`` are UTC timestamps, ``cost_usd`` (USD) and ``duration_s``
-    (seconds) floats, ``attempts`` a nullable integer; ``images`` are paths joined by ``;``, as in
-    ``results.csv``; everything else is text as the manifest or the endpoint wrote it, ``None``
-    where there is none. Raises `ConfigError` without pandas.
+    (seconds) floats, ``attempts`` and ``variant`` nullable integers; ``images`` are paths joined by
+    ``;``, as in ``results.csv``; everything else is text as the manifest or the endpoint wrote it,
+    ``None`` where there is none. Raises `ConfigError` without pandas.
     """
     try:
         import pandas as pd

@@ -44,6 +44,11 @@ def cell(value: Any) -> str | int | None:
     return _safe(str(value))
 
 
+def as_written(text: str) -> str:
+    """A cell's text without the apostrophe that keeps a spreadsheet from running it."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA_STARTS) else text
+
+
 def _safe(text: str) -> str:
     if "\0" in text:
         text = text.replace("\0", "\ufffd")

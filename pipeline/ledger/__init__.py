@@ -13,29 +13,38 @@ write-ahead log, and that flushed to the disk (``synchronous=FULL``); those who 
 time share one flush. After `Ledger.close` the one file is complete by itself.
 """
 
-from pipeline.ledger.opening import open_ledger, open_reader
+from pipeline.ledger.decisions import Decisions
+from pipeline.ledger.opening import open_decisions, open_ledger, open_reader
 from pipeline.ledger.queries import LedgerReader
 from pipeline.ledger.rows import (
+    Applied,
     AttemptRow,
     AttemptTotal,
     EditTotal,
     Holding,
+    Left,
     Run,
     RunRow,
     Settlement,
+    Take,
 )
 from pipeline.ledger.writer import Ledger
 
 __all__ = [
+    "Applied",
     "AttemptRow",
     "AttemptTotal",
+    "Decisions",
     "EditTotal",
     "Holding",
     "Ledger",
     "LedgerReader",
+    "Left",
     "Run",
     "RunRow",
     "Settlement",
+    "Take",
+    "open_decisions",
     "open_ledger",
     "open_reader",
 ]

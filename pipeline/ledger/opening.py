@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from pipeline.errors import ConfigError, LedgerError
+from pipeline.ledger.decisions import Decisions
 from pipeline.ledger.faults import ledger_error, mapped_errors
 from pipeline.ledger.queries import LedgerReader
 from pipeline.ledger.schema import MIGRATIONS, OLDEST_SQLITE, migrate, version_of
@@ -16,6 +17,9 @@ CACHE_KIB = 16_384
 
 CHECKPOINT_PAGES = 4_000
 """16 MB of '-wal' file before its pages move to the ledger: a fsync of both, so not too often."""
+
+BUSY_READER_S = 10.0
+"""How long a reader waits for a writer that keeps it from looking: after a crash, for a moment."""
 
 _NO_LOG_CAN_BE_MADE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
@@ -31,24 +35,10 @@ def open_ledger(
     ``busy_timeout_s``: how long a write waits for other processes. Raises `LedgerError` for a
     ledger that is damaged, of a newer program, or cannot be written.
     """
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        raise LedgerError(
-            f"{path}: this Python has SQLite {sqlite3.sqlite_version} and the ledger needs "
-            f"{'.'.join(map(str, OLDEST_SQLITE))}: use a newer Python"
-        )
     with mapped_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(
-            path,
-            timeout=busy_timeout_s,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=CACHED_STATEMENTS,
-        )
+        connection = _writable(path, busy_timeout_s)
         try:
-            version_of(connection, path)  # what is refused is left untouched
-            _settings(connection, path)
-            migrate(connection, path)
             _claim(connection, path, origin, accept_origin)
             return Ledger(connection, path)
         except BaseException:
@@ -56,11 +46,27 @@ def open_ledger(
             raise
 
 
+def open_decisions(
+    path: Path, *, longest_prompt: int | None = None, busy_timeout_s: float = 30.0
+) -> Decisions | None:
+    """Opens the ledger to write what people decide, also while a run writes; ``None`` if there is
+    none yet. Blocks.
+
+    ``longest_prompt``: characters that the model takes. ``busy_timeout_s``: how long a write waits
+    for the run's. Raises `LedgerError`.
+    """
+    with mapped_errors(path):
+        if not path.is_file():
+            return None
+        return Decisions(_writable(path, busy_timeout_s), path, longest_prompt=longest_prompt)
+
+
 def open_reader(path: Path) -> LedgerReader | None:
     """Opens the ledger to read; ``None`` if there is none yet. Blocks.
 
     Works while a run writes, and in a folder that cannot be written if the ledger was closed
-    cleanly. Raises `LedgerError` for a ledger that is damaged or of another version.
+    cleanly. A ledger of an older version is brought up to date. Raises `LedgerError` for one that
+    is damaged, of a newer version, or older where it cannot be written.
     """
     with mapped_errors(path):
         if not path.is_file():
@@ -69,20 +75,54 @@ def open_reader(path: Path) -> LedgerReader | None:
     try:
         with mapped_errors(path):
             version = version_of(connection, path)
+            if 0 < version < len(MIGRATIONS):
+                connection.close()
+                _bring_up_to_date(path, version)
+                connection = _read_only(path)
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             connection.execute("PRAGMA query_only = ON")
         if version == 0:  # a run is just about to make it
             connection.close()
             return None
-        if version < len(MIGRATIONS):
-            raise LedgerError(
-                f"{path}: the ledger has the older schema version {version}: "
-                "the next `pipeline run` brings it up to date"
-            )
     except BaseException:
         connection.close()
         raise
     return LedgerReader(connection, path)
+
+
+def _writable(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """Today's schema, and every commit flushed to the disk."""
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        raise LedgerError(
+            f"{path}: this Python has SQLite {sqlite3.sqlite_version} and the ledger needs "
+            f"{'.'.join(map(str, OLDEST_SQLITE))}: use a newer Python"
+        )
+    connection = sqlite3.connect(
+        path,
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=CACHED_STATEMENTS,
+    )
+    try:
+        version_of(connection, path)  # what is refused is left untouched
+        _settings(connection, path)
+        migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _bring_up_to_date(path: Path, version: int) -> None:
+    try:
+        with mapped_errors(path):
+            _writable(path, BUSY_READER_S).close()
+    except LedgerError as error:
+        raise LedgerError(
+            f"{path}: the ledger has the older schema version {version}, and it could not be"
+            f" brought up to date: {error}"
+        ) from error
 
 
 def _settings(connection: sqlite3.Connection, path: Path) -> None:
@@ -138,7 +178,7 @@ def _read_only(path: Path) -> sqlite3.Connection:
 
 def _connected(address: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        address, uri=True, timeout=10.0, isolation_level=None, check_same_thread=False
+        address, uri=True, timeout=BUSY_READER_S, isolation_level=None, check_same_thread=False
     )
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -12,6 +12,7 @@ from typing import Any, Self, cast
 import msgspec
 
 from pipeline.ledger.faults import ledger_error, mapped_errors
+from pipeline.ledger.reviewed import ReviewedReader
 from pipeline.ledger.rows import (
     ATTEMPT_FIELDS,
     AttemptRow,
@@ -42,7 +43,7 @@ SELECT results.* FROM (
 """
 
 
-class LedgerReader:
+class LedgerReader(ReviewedReader):
     """Sees what is committed, also while a run writes. Made by `open_reader`.
 
     One thread at a time may use it: give every thread its own. Every method raises `LedgerError`
@@ -239,7 +240,8 @@ class LedgerReader:
         rows = self._all(
             "SELECT status, error_code, n, cost, reserved, error_message FROM ("
             "SELECT status, error_code, count(*) AS n, total(cost_usd) AS cost, "
-            "total(reserved_usd) AS reserved, error_message, max(started_at) "
+            "total(CASE WHEN cost_usd IS NULL THEN reserved_usd END) AS reserved, "
+            "error_message, max(started_at) "
             "FROM attempts GROUP BY status, error_code) ORDER BY n DESC, status, error_code"
         )
         return tuple(AttemptTotal(**dict(zip(fields, row, strict=True))) for row in rows)

@@ -1,10 +1,17 @@
 """What the ledger says, as frozen values. Times: seconds since the epoch (UTC); money: USD."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from pipeline.models import AttemptStatus, CostSource, Status, StoredImage
+from pipeline.models import (
+    AttemptStatus,
+    CostSource,
+    DecisionWord,
+    PromptMode,
+    Status,
+    StoredImage,
+)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +90,9 @@ class EditTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """Attempts that ended alike. ``example``: the message of the latest of them."""
+    """Attempts that ended alike. ``reserved_usd``: of those whose cost nobody said. ``example``:
+    the message of the latest of them.
+    """
 
     status: AttemptStatus
     error_code: str | None
@@ -91,3 +100,85 @@ class AttemptTotal(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float
     reserved_usd: float
     example: str | None
+
+
+class Take(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that was set aside because a person wanted another picture.
+
+    ``number``: 1 is the first of its edit. ``variant``: as it was asked for. ``base``: the
+    fingerprint of what the manifest asked for. ``decision``, ``note``, ``prompt_mode``,
+    ``decided_at``: what was said of it. ``images``: where they lie now, below ``takes/``.
+    """
+
+    edit_id: str
+    number: int
+    status: Status
+    fingerprint: str
+    base: str
+    prompt: str
+    model: str
+    parameters: dict[str, Any]
+    variant: int
+    attempts: int
+    cost_usd: float | None
+    error_code: str | None
+    error_message: str | None
+    started_at: float
+    finished_at: float
+    run_id: str
+    decision: DecisionWord
+    note: str
+    prompt_mode: PromptMode
+    decided_at: float
+    images: tuple[StoredImage, ...] = ()
+
+
+LeftWhy = Literal[
+    "stale",
+    "busy",
+    "unsettled",
+    "picture_missing",
+    "unknown_edit",
+    "no_picture",
+    "no_prompt",
+    "prompt_too_long",
+]
+"""
+- ``stale``: it is about a picture that is not there any more
+- ``busy``: the edit is being asked for at this moment
+- ``unsettled``: there is no outcome that could be decided about
+- ``picture_missing``: the picture is not where the ledger says, so it cannot be set aside or back
+- ``unknown_edit``, ``no_picture``, ``no_prompt``, ``prompt_too_long``: the decision itself is wrong
+"""
+
+WRONG: frozenset[LeftWhy] = frozenset(
+    {"unknown_edit", "no_picture", "no_prompt", "prompt_too_long"}
+)
+"""What no waiting and no second look can mend."""
+
+
+class Left(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision that was not taken, and why; ``message`` has the way out."""
+
+    id: str
+    why: LeftWhy
+    message: str
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of decisions. ``unchanged``: the ledger had them already; ``redone``: those among
+    them that want a picture which was asked for, by the same words, before.
+    """
+
+    approved: int = 0
+    rejected: int = 0
+    redo: int = 0
+    undecided: int = 0
+    unchanged: int = 0
+    redone: int = 0
+    left: tuple[Left, ...] = ()
+
+    @property
+    def changed(self) -> int:
+        """How many changed anything."""
+        return self.approved + self.rejected + self.redo + self.undecided

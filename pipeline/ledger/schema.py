@@ -3,7 +3,8 @@
 Version n of the schema is what the first n migrations make. `edits` has one row per edit that came
 to an end; `attempts` one per request, written before it leaves; `images` the pictures of an edit;
 `inputs` remembers digests of input files; `columns` names the manifest's own columns (see
-`view.py`). JSON columns are text.
+`view.py`). `decisions` has what people said of today's records; `takes` the records that were set
+aside for a redo, with their pictures in `take_images`. JSON columns are text.
 """
 
 import sqlite3
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import LedgerError
+from pipeline.ledger.view import known_columns, make_view
 
 APPLICATION_ID = 0x69_65_6C_31
 """Written into the file's header, so that another program's database is not taken for a ledger."""
@@ -101,6 +103,65 @@ MIGRATIONS: Sequence[Migration] = (
             label TEXT NOT NULL
         ) STRICT""",
     ),
+    (
+        "ALTER TABLE edits ADD COLUMN base TEXT NOT NULL DEFAULT ''",
+        # What the record was before a person spoke: `status`, `error_code`, `error_message`.
+        """CREATE TABLE decisions (
+            edit_id TEXT PRIMARY KEY NOT NULL,
+            decision TEXT NOT NULL,
+            note TEXT NOT NULL,
+            prompt_mode TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            decided_at REAL NOT NULL,
+            status TEXT NOT NULL,
+            error_code TEXT,
+            error_message TEXT
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE takes (
+            edit_id TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            fingerprint TEXT NOT NULL,
+            base TEXT NOT NULL,
+            prompt TEXT NOT NULL,
+            model TEXT NOT NULL,
+            parameters TEXT NOT NULL,
+            variables TEXT NOT NULL,
+            inputs TEXT NOT NULL,
+            place TEXT NOT NULL,
+            variant INTEGER NOT NULL,
+            attempts INTEGER NOT NULL,
+            cost_usd REAL,
+            error_code TEXT,
+            error_message TEXT,
+            started_at REAL NOT NULL,
+            finished_at REAL NOT NULL,
+            run_id TEXT NOT NULL,
+            decision TEXT NOT NULL,
+            note TEXT NOT NULL,
+            prompt_mode TEXT NOT NULL,
+            decided_at REAL NOT NULL,
+            PRIMARY KEY (edit_id, number)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE take_images (
+            edit_id TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            path TEXT UNIQUE NOT NULL,
+            sha256 TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            width INTEGER NOT NULL,
+            height INTEGER NOT NULL,
+            format TEXT NOT NULL,
+            PRIMARY KEY (edit_id, number, position)
+        ) STRICT, WITHOUT ROWID""",
+        # These names are the view's from now on; the position makes a new label unlike others.
+        """UPDATE columns SET label = 'row_' || label || CASE WHEN EXISTS (
+            SELECT 1 FROM columns AS other
+            WHERE lower(other.label) = 'row_' || lower(columns.label)
+        ) THEN '_' || position ELSE '' END
+        WHERE lower(label) IN ('variant', 'decision', 'note')""",
+    ),
 )
 
 
@@ -143,6 +204,8 @@ def migrate(
                 for statement in migrations[version]:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {version + 1}")
+                if version + 1 == newest:  # whoever sees today's version sees today's view
+                    make_view(connection, known_columns(connection))
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

@@ -109,6 +109,7 @@ EDITS = _insert(
         "started_at",
         "finished_at",
         "run_id",
+        "base",
     ),
     key="id",
 )
@@ -130,6 +131,9 @@ ANSWERED = Rows(
     width=1,
 )
 """Of the ids given, those whose record is an answer."""
+
+DECISIONS_GONE = Rows("DELETE FROM decisions WHERE edit_id IN (VALUES ", ")", width=1)
+"""Of edits that have a new record: what a person said was about the one before."""
 
 INPUTS = _insert("inputs", ("path", "size", "mtime_ns", "digest"), key="path")
 

@@ -24,6 +24,9 @@ FIXED = (
     "finished_at",
     "fingerprint",
     "run_id",
+    "variant",
+    "decision",
+    "note",
 )
 """The columns that are always there, in this order."""
 
@@ -38,6 +41,9 @@ _EXPRESSIONS = {
     "duration_s": "round(e.finished_at - e.started_at, 3)",
     "started_at": "strftime('%Y-%m-%dT%H:%M:%fZ', e.started_at, 'unixepoch')",
     "finished_at": "strftime('%Y-%m-%dT%H:%M:%fZ', e.finished_at, 'unixepoch')",
+    # Not a join: with one, SQLite would make the whole view before it gives the first row.
+    "decision": "(SELECT decision FROM decisions WHERE edit_id = e.id)",
+    "note": "(SELECT nullif(note, '') FROM decisions WHERE edit_id = e.id)",
 }
 
 

@@ -119,7 +119,7 @@ class Ledger:
         end: AttemptEnd | None = None,
         keep_answer: bool = False,
     ) -> None:
-        """Writes the outcome of an edit and its pictures, replacing what the edit had before.
+        """Writes an edit's outcome and pictures; the last ones, and what was said of them, go.
 
         One transaction, with the ``end`` of the attempt that brought it, if given: a reader sees
         the old record or the new one, and never a success without its record.
@@ -246,6 +246,7 @@ class Ledger:
             record.started_at,
             record.finished_at,
             record.run_id,
+            record.base,
         )
         images = tuple(
             (edit.id, n, i.path, i.sha256, i.size, i.width, i.height, i.format)
@@ -339,6 +340,7 @@ def _write_rows(
         raise LookupError(f"among {list(ends)[:3]} … is an attempt that was never started")
     statements.EDITS.run(connection, [item.row for item in edits.values()])
     statements.IMAGES_GONE.run(connection, [(edit_id,) for edit_id in edits])
+    statements.DECISIONS_GONE.run(connection, [(edit_id,) for edit_id in edits])
     statements.IMAGES.run(connection, [row for item in edits.values() for row in item.images])
     statements.INPUTS.run(connection, [item.row for item in rows if item.kind == "input"])
     names = [name for item in edits.values() for name in item.names]

@@ -149,6 +149,7 @@ def _as_record(
             finished_at=written_at,
             images=images,
             cost_usd=attempt.cost_usd,
+            base=planned.base,
         ),
         end=AttemptEnd(
             status="succeeded",

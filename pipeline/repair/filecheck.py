@@ -22,17 +22,29 @@ from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import BadResponseError, ConfigError, StoreError
 from pipeline.exports.results_csv import write_results_csv
 from pipeline.job import Job
-from pipeline.ledger import Holding, Ledger, LedgerReader, open_ledger, open_reader
+from pipeline.ledger import (
+    Holding,
+    Ledger,
+    LedgerReader,
+    open_decisions,
+    open_ledger,
+    open_reader,
+)
+from pipeline.ledger.marking import TAKES
 from pipeline.locking import locked
 from pipeline.pictures.verify import inspect_picture
 from pipeline.preview import ledger_path
 from pipeline.repair.adoption import SUFFIXES, Adoption, adoptions
+from pipeline.repair.copies import copies
 
 SHOWN = 50
 """Findings of each kind that a report names."""
 
 THREADS = 4
 ASIDE = "orphaned"
+
+PLACES = ("images", TAKES)
+"""Where pictures lie, in the outputs folder."""
 
 Kind = Literal[
     "damaged_ledger",
@@ -44,6 +56,7 @@ Kind = Literal[
     "unrecorded",
     "orphaned",
     "leftover",
+    "take_missing",
 ]
 """
 - ``damaged_ledger``: SQLite's own check finds fault with the file
@@ -54,7 +67,9 @@ Kind = Literal[
 - ``unreadable``: the system does not let us read it
 - ``unrecorded``: paid for and stored, and no record of it; repaired: it gets its record
 - ``orphaned``: a picture that no record knows; repaired: moved to ``orphaned/``
-- ``leftover``: a temporary file of a process that died; repaired: removed
+- ``leftover``: a temporary file of a process that died, or a picture that it left in two places;
+  repaired: removed
+- ``take_missing``: a picture that was set aside for a redo is gone; repaired: forgotten
 """
 
 
@@ -138,6 +153,7 @@ class _Check:
         self._orphans_are_sure = True
         self._leftovers: list[Path] = []
         self._replaced: list[Path] = []
+        self._takes_gone: list[str] = []
 
     def look(self) -> bool:
         """Finds everything, changes nothing. False: the ledger is damaged, so nothing follows."""
@@ -178,6 +194,8 @@ class _Check:
             await ledger.set_pending({edit_id: why for edit_id, (_, why) in some})
         for kind in ("missing", "damaged"):
             self._repaired[kind] = self._counts[kind]
+        if self._takes_gone:
+            await asyncio.to_thread(self._forget)
         await asyncio.to_thread(self._tidy)
         self._unknown = len(await asyncio.to_thread(self._reader.unknown_attempts))
         if self._adoptions or self._pending:
@@ -227,7 +245,12 @@ class _Check:
                     self._bytes += size
                     if kind is not None:
                         wrong.append((one, kind, detail))
+        known.update(self._look_at_takes())
         loose = {path for path in self._stored() if path not in known}
+        for path in sorted(set(copies(self._outputs, self._reader, loose))):
+            loose.discard(path)
+            self._leftovers.append(self._outputs / path)
+            self._find("leftover", path=path, detail="its copy is where the ledger says")
         changed = {one.image.path for one, kind, _ in wrong if kind in ("changed", "damaged")}
         self._look_for_unrecorded(loose | changed)
         adopted = {one.record.edit.id for one in self._adoptions}
@@ -244,6 +267,14 @@ class _Check:
         for path in sorted(loose - taken):
             self._orphans.append(path)
             self._find("orphaned", path=path, detail="no record knows it")
+
+    def _look_at_takes(self) -> Iterator[str]:
+        """Every picture that was set aside: whether it is there, not what is in it."""
+        for one in self._reader.take_holdings():
+            yield one.image.path
+            if not (self._outputs / one.image.path).is_file():
+                self._takes_gone.append(one.image.path)
+                self._find("take_missing", path=one.image.path, edit_id=one.edit_id)
 
     def _compared(self, holding: Holding) -> tuple[Kind | None, str, int]:
         """What is wrong with a recorded picture, if anything, and how many bytes were read."""
@@ -290,22 +321,22 @@ class _Check:
         self._asked_for[edit_id] = pictures
 
     def _stored(self) -> Iterator[str]:
-        """Pictures below ``images/``, as records spell them."""
-        for folder, _, names in os.walk(self._outputs / "images"):
-            for name in names:
-                if name.endswith(SUFFIXES) and not name.startswith("."):
-                    yield (Path(folder) / name).relative_to(self._outputs).as_posix()
+        """Pictures below ``images/`` and ``takes/``, as the ledger spells them."""
+        for place in PLACES:
+            for folder, _, names in os.walk(self._outputs / place):
+                for name in names:
+                    if name.endswith(SUFFIXES) and not name.startswith("."):
+                        yield (Path(folder) / name).relative_to(self._outputs).as_posix()
 
     def _look_for_leftovers(self) -> None:
         outputs = self._outputs
-        self._leftovers = sorted(
-            [
-                *(path for path in (outputs / ".drafts").glob("*") if path.is_file()),
-                *outputs.glob(".*.tmp"),
-                *(outputs / "images").glob("**/.*.part"),
-            ]
-        )
-        for path in self._leftovers:
+        found = [
+            *(path for path in (outputs / ".drafts").glob("*") if path.is_file()),
+            *outputs.glob(".*.tmp"),
+            *(path for place in PLACES for path in (outputs / place).glob("**/.*.part")),
+        ]
+        for path in sorted(found):
+            self._leftovers.append(path)
             self._find("leftover", path=path.relative_to(outputs).as_posix())
 
     async def _adopt(self, ledger: Ledger, adoption: Adoption) -> None:
@@ -334,6 +365,13 @@ class _Check:
                 f"{error.filename}: cannot be moved or removed: {error.strerror or error}"
                 " (check who may write there, and run this again)"
             ) from error
+
+    def _forget(self) -> None:
+        opened = open_decisions(self._reader.path)
+        if opened is not None:
+            with opened as decisions:
+                decisions.forget(self._takes_gone)
+            self._repaired["take_missing"] = self._counts["take_missing"]
 
     def _write_table(self) -> None:
         write_results_csv(

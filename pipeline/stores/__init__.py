@@ -1,7 +1,7 @@
-"""Where pictures are kept: the `OutputStore` protocol, and how to open one."""
+"""Where pictures are kept: the `OutputStore` and `Shelf` protocols, and how to open one."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -47,11 +47,46 @@ class OutputStore(Protocol):
         ...
 
 
+SHELVES = {
+    "local": "pipeline.stores.local:LocalShelf",
+    "fsspec": "pipeline.stores.remote:FsspecShelf",
+}
+"""The same for `open_shelf`."""
+
+
+class Shelf(Protocol):
+    """Pictures that were put already, for whoever moves them. Blocks; any thread may use it.
+
+    Needs no lock: it makes no drafts, and leaves those of a run alone.
+    """
+
+    def copy(self, path: str, target: str) -> bool:
+        """Makes a picture durable under a second path, replacing what is there; the first stays.
+
+        Whoever reads ``target`` sees it whole or not at all. False: there is no such picture.
+        Paths as `StoredImage.path`. Raises `StoreError`.
+        """
+        ...
+
+    def remove(self, path: str) -> None:
+        """Removes a picture; missing is fine. Raises `StoreError`."""
+        ...
+
+
 def open_store(directory: Path, url: str | None = None) -> OutputStore:
     """Opens the folder, or, where a URL such as ``s3://bucket/folder`` is given, what it names.
 
     The lock of ``directory`` must be held. Raises `StoreError`, `JobError`.
     """
-    module, _, function = STORES["fsspec" if url else "local"].partition(":")
-    open_kind = getattr(importlib.import_module(module), function)
-    return cast(OutputStore, open_kind(directory, url))
+    return cast(OutputStore, _imported(STORES, url)(directory, url))
+
+
+def open_shelf(directory: Path, url: str | None = None) -> Shelf:
+    """What `open_store` keeps there, also while a run holds the lock. Raises as it does."""
+    return cast(Shelf, _imported(SHELVES, url)(directory, url))
+
+
+def _imported(table: Mapping[str, str], url: str | None) -> Callable[[Path, str | None], object]:
+    module, _, name = table["fsspec" if url else "local"].partition(":")
+    opened: Callable[[Path, str | None], object] = getattr(importlib.import_module(module), name)
+    return opened

@@ -114,16 +114,65 @@ class LocalStore:
         return stored
 
     def _make(self, folder: str) -> None:
-        """Creates a folder and flushes every new name on the way down to it."""
         if folder in self._known:
             return
         with self._making:  # nobody may see a folder that another thread has not flushed yet
-            path = Path(folder)
-            missing = [one for one in (path, *path.parents) if not one.is_dir()]
-            path.mkdir(parents=True, exist_ok=True)
-            for new in reversed(missing):
-                _sync_folder(str(new.parent))
+            _make_folder(Path(folder))
             self._known.add(folder)
+
+
+class LocalShelf:
+    """Pictures in ``directory``. Implements `Shelf`; ``url`` is not used."""
+
+    def __init__(self, directory: Path, url: str | None = None) -> None:
+        self._directory = directory
+
+    def copy(self, path: str, target: str) -> bool:
+        source = self._directory / checked(path)
+        goal = self._directory / checked(target)
+        part = goal.with_name(f".{goal.name}.{secrets.token_hex(4)}.part")
+        with store_errors(f"cannot copy {source} to {goal}"):
+            if not source.is_file():
+                return False
+            if goal.exists() and goal.samefile(source):
+                return True  # copied before, by somebody who was cut off
+            _make_folder(goal.parent)
+            try:
+                _duplicate(source, part)
+                part.replace(goal)
+            finally:
+                part.unlink(missing_ok=True)
+        _sync_folder(str(goal.parent))
+        return True
+
+    def remove(self, path: str) -> None:
+        target = self._directory / checked(path)
+        with store_errors(f"cannot remove {target}"):
+            target.unlink(missing_ok=True)
+
+
+def _duplicate(source: Path, target: Path) -> None:
+    """A second name for the same bytes, or, where the file system knows none, a second file."""
+    try:
+        os.link(source, target)
+        return
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copy2(source, target)
+    descriptor = os.open(target, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(path: Path) -> None:
+    """Creates a folder and flushes every new name on the way down to it."""
+    missing = [one for one in (path, *path.parents) if not one.is_dir()]
+    path.mkdir(parents=True, exist_ok=True)
+    for new in reversed(missing):
+        _sync_folder(str(new.parent))
 
 
 class _Flushes:

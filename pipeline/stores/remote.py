@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,7 @@ class FsspecStore:
     def __init__(self, url: str, *, threads: int = THREADS) -> None:
         self._files, self._root = _open(url)
         self._url = url
-        protocol = self._files.protocol
-        protocols = {protocol} if isinstance(protocol, str) else set(protocol)
-        self._in_place = bool(protocols & _WRITES_IN_PLACE)
+        self._in_place = _writes_in_place(self._files)
         self._temporary = tempfile.TemporaryDirectory(prefix="pipeline-drafts-")
         self._numbers = count(1)
         self._buffer = ReadBuffer()
@@ -58,7 +57,7 @@ class FsspecStore:
 
     async def remove(self, path: str) -> None:
         key = self._key(checked(path))
-        await asyncio.to_thread(self._remote, f"cannot remove {path}", self._remove, key)
+        await asyncio.to_thread(self._remote, f"cannot remove {path}", _remove, self._files, key)
 
     async def keep_unparsed(self, attempt_id: str, body: bytes) -> None:
         key = self._key(f"unparsed/{checked(attempt_id)}.txt")
@@ -98,26 +97,77 @@ class FsspecStore:
         if target != key:
             self._files.mv(target, key)
 
-    def _remove(self, key: str) -> None:
-        try:
-            self._files.rm_file(key)
-        except FileNotFoundError:
-            return
-
     def _write(self, key: str, body: bytes) -> None:
         self._files.makedirs(key.rpartition("/")[0], exist_ok=True)
         self._files.pipe_file(key, body)
 
     def _remote(self, what: str, call: Callable[..., None], *arguments: Any) -> None:
-        try:
+        with _remote_errors(self._url, what):
             call(*arguments)
-        except PipelineError:
-            raise
-        except Exception as error:  # each file system has its own kinds
-            raise StoreError(
-                f"{self._url}: {what}: {str(error) or type(error).__name__}"
-                " (check the credentials, the permission to write, and the connection)"
-            ) from error
+
+
+class FsspecShelf:
+    """Pictures below ``url``. Implements `Shelf`; ``directory`` is not used."""
+
+    def __init__(self, directory: Path, url: str | None) -> None:
+        self._url = url or ""
+        self._files, self._root = _open(self._url)
+        self._in_place = _writes_in_place(self._files)
+
+    def copy(self, path: str, target: str) -> bool:
+        source = f"{self._root}/{checked(path)}"
+        goal = f"{self._root}/{checked(target)}"
+        with _remote_errors(self._url, f"cannot copy {path} to {target}"):
+            try:
+                size = self._files.info(source)["size"]
+            except FileNotFoundError:
+                return False
+            folder, _, name = goal.rpartition("/")
+            self._files.makedirs(folder, exist_ok=True)
+            part = f"{folder}/.{name}.part" if self._in_place else goal
+            try:
+                self._files.cp_file(source, part)
+            except NotImplementedError:  # as SFTP: there and back
+                self._files.pipe_file(part, self._files.cat_file(source))
+            copied = self._files.info(part)["size"]
+            if copied != size:
+                raise StoreError(
+                    f"{self._url}: {target} arrived with {copied} bytes instead of {size}"
+                    " (decide again; if it persists, check the storage)"
+                )
+            if part != goal:
+                self._files.mv(part, goal)
+        return True
+
+    def remove(self, path: str) -> None:
+        with _remote_errors(self._url, f"cannot remove {path}"):
+            _remove(self._files, f"{self._root}/{checked(path)}")
+
+
+def _remove(files: Any, key: str) -> None:
+    try:
+        files.rm_file(key)
+    except FileNotFoundError:
+        return
+
+
+def _writes_in_place(files: Any) -> bool:
+    protocol = files.protocol
+    protocols = {protocol} if isinstance(protocol, str) else set(protocol)
+    return bool(protocols & _WRITES_IN_PLACE)
+
+
+@contextmanager
+def _remote_errors(url: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except PipelineError:
+        raise
+    except Exception as error:  # each file system has its own kinds
+        raise StoreError(
+            f"{url}: {what}: {str(error) or type(error).__name__}"
+            " (check the credentials, the permission to write, and the connection)"
+        ) from error
 
 
 def _open(url: str) -> tuple[Any, str]:

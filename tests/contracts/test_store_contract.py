@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import BadResponseError, PipelineError, StoreError
 from pipeline.models import PictureFacts, StoredImage
-from pipeline.stores import OutputStore, open_store
+from pipeline.stores import OutputStore, Shelf, open_shelf, open_store
 
 Read = Callable[[], dict[str, bytes]]
 
@@ -240,3 +240,84 @@ async def test_errors_are_the_pipelines_own(opened: tuple[OutputStore, Read]) ->
     store, _ = opened
     with pytest.raises(PipelineError):
         await put(store, "x" * 5000 + "/" + "y" * 5000 + "\0", b"png")
+
+
+@pytest.fixture(params=["local", "file", "memory"])
+def shelved(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[OutputStore, Shelf, Read]:
+    """A store with the shelf beside it, as another process opens it."""
+    url = {"local": None, "file": f"file://{tmp_path}", "memory": f"memory://{tmp_path}"}
+    files = fsspec.filesystem("memory")
+
+    def read() -> dict[str, bytes]:
+        if request.param != "memory":
+            return _files_below(tmp_path)
+        root = f"{tmp_path}/"
+        return {key.removeprefix(root): files.cat_file(key) for key in files.find(str(tmp_path))}
+
+    where = url[request.param]
+    return open_store(tmp_path, where), open_shelf(tmp_path, where), read
+
+
+async def test_a_shelf_copies_and_removes_what_the_store_has(
+    shelved: tuple[OutputStore, Shelf, Read],
+) -> None:
+    store, shelf, read = shelved
+    stored = await put(store, "set/a b", b"png 1")
+    assert shelf.copy(stored.path, "takes/set/a b-v1.png")
+    assert read() == {"images/set/a b.png": b"png 1", "takes/set/a b-v1.png": b"png 1"}
+    shelf.remove(stored.path)
+    shelf.remove(stored.path)
+    assert read() == {"takes/set/a b-v1.png": b"png 1"}
+    await store.close()
+
+
+async def test_a_copy_replaces_and_may_be_made_twice(
+    shelved: tuple[OutputStore, Shelf, Read],
+) -> None:
+    store, shelf, read = shelved
+    first, second = await put(store, "a", b"png 1"), await put(store, "b", b"png 2")
+    for _ in range(2):
+        assert shelf.copy(first.path, "takes/x.png")
+    assert shelf.copy(second.path, "takes/x.png")
+    assert read()["takes/x.png"] == b"png 2"
+    assert read()["images/a.png"] == b"png 1"
+    await store.close()
+
+
+async def test_a_copy_stays_what_it_is_when_the_first_is_replaced(
+    shelved: tuple[OutputStore, Shelf, Read],
+) -> None:
+    """The two names may share their bytes, and a new picture must not show through."""
+    store, shelf, read = shelved
+    stored = await put(store, "a", b"png 1")
+    shelf.copy(stored.path, "takes/a-v1.png")
+    await put(store, "a", b"png 2")
+    assert read() == {"images/a.png": b"png 2", "takes/a-v1.png": b"png 1"}
+    await store.close()
+
+
+async def test_a_shelf_says_what_is_missing_and_leaves_drafts_alone(
+    shelved: tuple[OutputStore, Shelf, Read],
+) -> None:
+    store, shelf, read = shelved
+    draft = store.draft()
+    draft.write(b"png" + b"x" * 300_000)
+    assert not shelf.copy("images/never.png", "takes/never-v1.png")
+    assert not any(name.startswith("takes") for name in read())
+    assert (await store.put(draft, "a", inspect=inspect)).path == "images/a.png"
+    await store.close()
+
+
+@pytest.mark.parametrize("path", ["../x.png", "/etc/x.png", "a\\b.png", ""])
+async def test_a_shelf_leads_nowhere_else(
+    shelved: tuple[OutputStore, Shelf, Read], path: str
+) -> None:
+    store, shelf, _ = shelved
+    stored = await put(store, "a", b"png")
+    with pytest.raises(StoreError):
+        shelf.copy(path, "takes/x.png")
+    with pytest.raises(StoreError):
+        shelf.copy(stored.path, path)
+    with pytest.raises(StoreError):
+        shelf.remove(path)
+    await store.close()

@@ -68,7 +68,9 @@ class TestVersions:
         opened(path).close()
         change(path, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
         before = path.read_bytes()
-        with pytest.raises(LedgerError, match=r"version 2 .* up to 1.*pip install --upgrade"):
+        newest = len(MIGRATIONS)
+        words = rf"version {newest + 1} .* up to {newest}.*pip install --upgrade"
+        with pytest.raises(LedgerError, match=words):
             opened(path)
         with pytest.raises(LedgerError, match="newer program"):
             open_reader(path)
@@ -89,7 +91,7 @@ class TestVersions:
         connection = sqlite3.connect(path, isolation_level=None)
         migrate(connection, path, later)
         connection.close()
-        assert read(path, "PRAGMA user_version") == [(3,)]
+        assert read(path, "PRAGMA user_version") == [(len(later),)]
         assert read(path, "SELECT note FROM runs") == [("shoes",)]
 
     def test_a_migration_that_breaks_off_leaves_the_version_before_it(self, path: Path) -> None:
@@ -100,7 +102,7 @@ class TestVersions:
             migrate(connection, path, broken)
         assert not connection.in_transaction
         connection.close()
-        assert read(path, "PRAGMA user_version") == [(1,)]
+        assert read(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
         assert read(path, "SELECT count(*) FROM sqlite_master WHERE name = 'half'") == [(0,)]
 
     def test_a_migration_that_another_process_made_first_is_not_repeated(self, path: Path) -> None:
@@ -110,15 +112,6 @@ class TestVersions:
         migrate(connection, path, steps)
         migrate(connection, path, steps)
         connection.close()
-
-    def test_a_reader_of_an_older_ledger_says_what_brings_it_up_to_date(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        opened(path).close()
-        monkeypatch.setattr("pipeline.ledger.opening.MIGRATIONS", (*MIGRATIONS, ()))
-        monkeypatch.setattr("pipeline.ledger.opening.version_of", lambda *_: 1)
-        with pytest.raises(LedgerError, match="the next `pipeline run`"):
-            open_reader(path)
 
     def test_two_processes_that_make_the_same_ledger_take_turns(self, path: Path) -> None:
         with multiprocessing.get_context("spawn").Pool(2) as pool:

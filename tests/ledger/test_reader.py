@@ -119,7 +119,7 @@ async def test_attempts_by_reason_with_the_latest_message(
             error_code=None,
             count=1,
             cost_usd=0.5,
-            reserved_usd=1.0,
+            reserved_usd=0.0,  # it is known what it cost
             example=None,
         ),
     )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.ledger import Ledger, open_reader
-from pipeline.ledger.schema import MIGRATIONS
+from pipeline.ledger.schema import migrate
 from pipeline.ledger.text import clean, json_text
 from pipeline.ledger.view import FIXED, add_columns, make_view
 from tests.ledger.samples import MODEL, a_record, an_edit, an_image, opened, read
@@ -53,6 +53,9 @@ async def test_a_row_reads_as_the_design_says(path: Path, ledger: Ledger) -> Non
             "finished_at": "2026-01-31T03:00:05.250Z",
             "fingerprint": "f" * 64,
             "run_id": "run-1",
+            "variant": 1,
+            "decision": None,
+            "note": None,
             "Product Name": "Runner",
             "sku": "007",
         }
@@ -142,12 +145,12 @@ async def test_hostile_column_names_are_just_names(path: Path, ledger: Ledger) -
 )
 def test_any_columns_come_back_with_their_values(variables: dict[str, str]) -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in MIGRATIONS[0]:
-        connection.execute(statement)
+    migrate(connection, Path(":memory:"))
     whole = {clean(name): clean(value) for name, value in variables.items()}
     make_view(connection, add_columns(connection, {}, whole))
     connection.execute(
-        "INSERT INTO edits VALUES ('e', '', '', '', '', '', ?, '', '', 1, 1, 0, '', '', 0, 0, '')",
+        "INSERT INTO edits VALUES "
+        "('e', '', '', '', '', '', ?, '', '', 1, 1, 0, '', '', 0, 0, '', '')",
         (json_text(variables),),
     )
     row = connection.execute("SELECT * FROM results").fetchone()
