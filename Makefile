@@ -13,7 +13,7 @@ help:  ## list the targets
 demo: $(VENV)/installed  ## run the demo job against the endpoint played on this machine
 	@$(BIN)/pipeline run jobs/demo.yaml --rehearse --profile demo || [ $$? -eq 3 ]
 
-test: $(VENV)/installed-dev  ## run the whole test suite
+test: $(VENV)/installed-dev $(VENV)/browser  ## run the whole test suite
 	@$(BIN)/python -m pytest -n auto
 
 check: $(VENV)/installed-dev  ## check format, lint and types
@@ -46,3 +46,7 @@ $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	@echo "Setting up .venv with the development tools (once, about a minute) ..."
 	@$(PIP) install --editable '.[dev]' >$(VENV)/pip.log 2>&1 || { cat $(VENV)/pip.log; exit 1; }
 	@touch $@ $(VENV)/installed
+
+# Tried once; tests look for an installed browser themselves, and skip without one.
+$(VENV)/browser: $(VENV)/installed-dev
+	@$(BIN)/python -m tests.browser.chromium $@

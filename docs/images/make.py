@@ -41,8 +41,9 @@ PAD, INPUTS, RESULT, WORDS = 16, 84, 292, 108
 HEIGHT = PAD * 5 + INPUTS + RESULT + WORDS
 PAPER, INK, SOFT, MARK = "#efebe4", "#23262b", "#777d86", "#b0532d"
 
-# How rich replaces the block that stays in place: erase a line, go up, erase, …
-_NEXT_FRAME = re.compile(r"\r?(?:\x1b\[2K)(?:\x1b\[1A\x1b\[2K)*")
+# Between these two a frame of the block that stays in place is painted over the one before.
+_FRAME = re.compile(r"\x1b\[\?2026h(.*?)\x1b\[\?2026l", re.DOTALL)
+_STEERING = re.compile(r"\x1b\[\?25[lh]|\x1b\[\d*[AJK]|\r")
 
 
 def main() -> None:
@@ -94,20 +95,19 @@ def ran(folder: Path) -> str:
 
 def screenshot(said: str) -> str:
     """The plan, one frame from the middle of the run, and the summary, as SVG."""
-    first, *frames = _NEXT_FRAME.split(said)
-    frames = [frame for frame in frames if frame.strip()]
-    summary = frames.pop()
-    live = [frame for frame in frames if "in flight" in frame]
+    live = _FRAME.findall(said)
+    first, *_, summary = _FRAME.sub("\0", said).split("\0")
     shown = "\n".join(
         [
             "\x1b[1m$ make demo\x1b[0m",
             *first.strip().splitlines()[:4],  # preflight and plan
             live[len(live) * 3 // 5].rstrip(),
+            "\x1b[2m  …\x1b[0m",
             summary.rstrip(),
         ]
     )
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
-    console.print(Text.from_ansi(re.sub(r"\x1b\[\?25[lh]|\r", "", shown)))
+    console.print(Text.from_ansi(_STEERING.sub("", shown)))
     svg = console.export_svg(title="make demo")
     # No fonts from elsewhere: whoever looks at it has a monospaced one.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
