@@ -1,0 +1,257 @@
+"""How a job stands: its ledger, its latest run, and the run that goes on, folded into one value."""
+
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from pipeline.budget import midnight_before
+from pipeline.dashboard.folder import Entry, Side
+from pipeline.dashboard.starting import Process
+from pipeline.errors import LedgerError
+from pipeline.ledger import AttemptTotal, LedgerReader, RunRow, open_reader
+from pipeline.locking import is_alive
+from pipeline.pacing import LAST
+from pipeline.snapshot import Snapshot
+
+Tone = Literal["idle", "good", "busy", "warn", "bad"]
+"""What a glance should say: nothing to see, well, at work, look at it, it needs you."""
+
+HISTORY = 200
+"""Runs on a job's page; the ledger has them all."""
+
+_LIVE_TONES: dict[str, Tone] = {
+    "running": "busy",
+    "stopping": "busy",
+    "paused": "warn",
+    "cooling down": "warn",
+}
+
+
+class PastRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as the ledger has it. ``ended`` ``None``: no end is recorded. ``error``: what stopped
+    it, in words. ``has_log``: a log of it is kept (of those that were started from the page).
+    """
+
+    id: str
+    started_at: float
+    finished_at: float | None
+    ended: str | None
+    exit_code: int | None
+    totals: dict[str, Any]
+    error: str | None
+    has_log: bool
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True):
+    """USD. ``spent``: by all runs; ``today``: since midnight, what is reserved or unknown
+    included, as the daily cap counts it; ``unknown``: what requests of unknown outcome may have
+    cost. Caps: ``None`` where the job states none.
+    """
+
+    spent: float = 0.0
+    today: float = 0.0
+    unknown: float = 0.0
+    run_cap: float | None = None
+    day_cap: float | None = None
+
+
+class Books(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger says. ``edits``: by status. ``problems``: why attempts failed, the most
+    frequent first. ``pace``: what the latest 429 taught. ``unreadable``: why it says nothing.
+    """
+
+    edits: dict[str, int] = {}
+    problems: tuple[AttemptTotal, ...] = ()
+    spent: float = 0.0
+    today: float = 0.0
+    unknown: float = 0.0
+    pace: str | None = None
+    run: RunRow | None = None
+    unreadable: str | None = None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, or its rehearsal, at this moment: what its pages show.
+
+    ``state`` and ``words``: in a word and in a sentence. ``problem``: why the file does not load;
+    then there is nothing else. ``live``: the run that goes on, if it answers. ``process``: the run
+    that was last started from here.
+    """
+
+    key: str
+    kind: str
+    file: str
+    name: str
+    state: str
+    tone: Tone
+    words: str
+    problem: str | None = None
+    model: str = ""
+    endpoint: str = ""
+    edits: dict[str, int] = {}
+    problems: tuple[AttemptTotal, ...] = ()
+    money: Money = Money()
+    pace: str | None = None
+    last_run: PastRun | None = None
+    live: Snapshot | None = None
+    process: Process | None = None
+
+
+def broken(entry: Entry) -> Standing:
+    """Of a job file that does not load."""
+    return Standing(
+        key=entry.key,
+        kind="jobs",
+        file=entry.path.name,
+        name=entry.key,
+        state="does not load",
+        tone="bad",
+        words="The job file has to be mended before it can run.",
+        problem=entry.problem,
+    )
+
+
+def read_books(side: Side) -> Books:
+    """Reads the ledger. Blocks; a ledger that cannot be read is a value, too."""
+    try:
+        reader = open_reader(side.ledger)
+        if reader is None:
+            return Books()
+        with reader, reader.snapshot():
+            return _books(reader)
+    except LedgerError as error:
+        return Books(unreadable=str(error))
+
+
+def standing(
+    side: Side, books: Books, *, live: Snapshot | None = None, process: Process | None = None
+) -> Standing:
+    """Folds what is known into what is shown."""
+    job = side.job
+    last = None if books.run is None else past_run(side, books.run)
+    state, tone, words = judged(books, last, live=live, process=process)
+    return Standing(
+        key=side.key,
+        kind=side.kind,
+        file=side.path.name,
+        name=job.name,
+        state=state,
+        tone=tone,
+        words=words,
+        model=job.endpoint.model,
+        endpoint=job.endpoint.base_url,
+        edits=books.edits,
+        problems=books.problems,
+        money=Money(
+            spent=books.spent,
+            today=books.today,
+            unknown=books.unknown,
+            run_cap=job.budget.run_usd,
+            day_cap=job.budget.day_usd,
+        ),
+        pace=books.pace,
+        last_run=last,
+        live=live,
+        process=process,
+    )
+
+
+def history(side: Side) -> tuple[PastRun, ...]:
+    """The runs of a job, the latest first. Blocks. Raises `LedgerError`."""
+    reader = open_reader(side.ledger)
+    if reader is None:
+        return ()
+    with reader:
+        return tuple(past_run(side, run) for run in reader.runs()[:HISTORY])
+
+
+def past_run(side: Side, run: RunRow) -> PastRun:
+    told = run.ended in ("fatal", "budget")
+    return PastRun(
+        id=run.id,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        ended=run.ended,
+        exit_code=run.exit_code,
+        totals=run.totals,
+        error=_error_of(side.outputs / "runs" / f"{run.id}.json") if told else None,
+        has_log=(side.outputs / "runs" / f"{run.id}.log").is_file(),
+    )
+
+
+def judged(
+    books: Books, run: PastRun | None, *, live: Snapshot | None, process: Process | None
+) -> tuple[str, Tone, str]:
+    """State, tone and words."""
+    if live is not None:
+        return live.state, _LIVE_TONES.get(live.state, "bad"), live.why
+    if process is not None and process.exit_code is None:
+        return "starting", "busy", "A process was started; it reads the manifest first."
+    if books.unreadable is not None:
+        return "unreadable", "bad", books.unreadable
+    if process is not None and process.run_id is None and process.exit_code:
+        # It ended before there was a run: the lock, the key, the manifest.
+        return "not started", "bad", process.last_words or f"It ended with {process.exit_code}."
+    if run is None:
+        return "never run", "idle", "No run yet."
+    if run.ended is None:
+        return _open_end(books.run)
+    return _ending(run)
+
+
+def _open_end(run: RunRow | None) -> tuple[str, Tone, str]:
+    alive = None if run is None else is_alive(run.pid, run.host)
+    if run is None or alive:
+        return "running", "busy", "A run is going on; it does not answer, so these are its books."
+    if alive is None:
+        where = f"process {run.pid} on {run.host}"
+        return "running", "busy", f"No end is recorded. It may be going on: {where}."
+    return "died", "bad", "The latest run ended without a word. Start it again: it goes on."
+
+
+def _ending(run: PastRun) -> tuple[str, Tone, str]:
+    asked = ("succeeded", "failed", "refused", "rejected", "unknown")
+    counts = {status: int(run.totals.get(status, 0)) for status in asked}
+    asked_for = sum(counts.values())
+    if run.ended == "fatal":
+        return "stopped", "bad", run.error or "A fatal error stopped it."
+    if run.ended == "budget":
+        return "stopped at its cap", "warn", run.error or "A money cap stopped it."
+    if run.ended in ("interrupted", "declined"):
+        return "interrupted", "warn", f"Stopped after {_edits(asked_for)}. Start it: it goes on."
+    if run.exit_code == 0:
+        nothing = "Nothing was left to do."
+        return "done", "good", f"{_edits(asked_for)} succeeded." if asked_for else nothing
+    parts = [f"{counts[status]:,} {status}" for status in asked if counts[status]]
+    return "done, not all", "warn", f"{', '.join(parts) or 'Some edits did not succeed'}."
+
+
+def _edits(count: int) -> str:
+    return f"{count:,} edit{'' if count == 1 else 's'}"
+
+
+def _books(reader: LedgerReader) -> Books:
+    attempts = reader.attempt_totals()
+    return Books(
+        edits={total.status: total.count for total in reader.edit_totals()},
+        problems=tuple(total for total in attempts if total.status not in ("succeeded", "started")),
+        spent=round(sum(total.cost_usd for total in attempts), 6),
+        today=round(reader.spent_since(midnight_before(time.time())), 6),
+        unknown=round(
+            sum(total.reserved_usd for total in attempts if total.status == "unknown"), 6
+        ),
+        pace=reader.note(LAST),
+        run=reader.last_run(),
+    )
+
+
+def _error_of(path: Path) -> str | None:
+    class Told(msgspec.Struct):
+        error: str | None = None
+
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Told).error
+    except (OSError, msgspec.DecodeError):
+        return None

@@ -1,0 +1,4 @@
+// Pages without anything live.
+import { themes } from "./shared.js";
+
+themes();
