@@ -13,23 +13,33 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Attempt",
+    "Decision",
     "Edit",
     "Job",
     "JobStatus",
     "Plan",
     "Problem",
     "Record",
+    "ReviewResult",
     "RunResult",
+    "Snapshot",
     "StoredImage",
     "check",
     "fsck",
+    "inspect",
     "load_job",
+    "pause",
     "plan",
     "read_ledger",
     "reconcile",
+    "report",
+    "resume",
     "retry",
+    "review",
     "run",
     "status",
+    "stop",
+    "tune",
 ]
 
 _HOMES = {
@@ -37,18 +47,27 @@ _HOMES = {
         "JobStatus",
         "check",
         "fsck",
+        "inspect",
         "load_job",
+        "pause",
         "plan",
         "read_ledger",
         "reconcile",
+        "report",
+        "resume",
         "retry",
+        "review",
         "run",
         "status",
+        "stop",
+        "tune",
     ),
+    "pipeline.decisions.deciding": ("ReviewResult",),
     "pipeline.job": ("Job",),
-    "pipeline.models": ("Attempt", "Edit", "Problem", "Record", "StoredImage"),
+    "pipeline.models": ("Attempt", "Decision", "Edit", "Problem", "Record", "StoredImage"),
     "pipeline.preview": ("Plan",),
     "pipeline.running": ("RunResult",),
+    "pipeline.snapshot": ("Snapshot",),
 }
 
 if TYPE_CHECKING:
@@ -56,18 +75,27 @@ if TYPE_CHECKING:
         JobStatus,
         check,
         fsck,
+        inspect,
         load_job,
+        pause,
         plan,
         read_ledger,
         reconcile,
+        report,
+        resume,
         retry,
+        review,
         run,
         status,
+        stop,
+        tune,
     )
+    from pipeline.decisions.deciding import ReviewResult
     from pipeline.job import Job
-    from pipeline.models import Attempt, Edit, Problem, Record, StoredImage
+    from pipeline.models import Attempt, Decision, Edit, Problem, Record, StoredImage
     from pipeline.preview import Plan
     from pipeline.running import RunResult
+    from pipeline.snapshot import Snapshot
 
 
 def __getattr__(name: str) -> Any:

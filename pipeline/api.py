@@ -1,15 +1,17 @@
 """What a program does with jobs. The command line is a thin skin over this module.
 
-What sends requests or works on many files is a coroutine: ``await pipeline.run(job)`` in a notebook
+What sends requests or holds a job's lock is a coroutine: ``await pipeline.run(job)`` in a notebook
 or a service, ``asyncio.run(pipeline.run(job))`` in a script. The rest are ordinary functions.
 """
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,51 +19,52 @@ from pipeline import preview, running
 from pipeline.again import Again, again_for
 from pipeline.books.reconciling import LOGS_DELAY_S, Reconciliation, reconcile_job
 from pipeline.canary import CanaryReport
+from pipeline.decisions.deciding import ReviewResult, decided
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import ConfigError
 from pipeline.events import Event
 from pipeline.exports.dataframe import to_dataframe
 from pipeline.job import Job, load_job
-from pipeline.ledger import AttemptTotal, EditTotal, RunRow, open_reader
+from pipeline.ledger import open_reader
+from pipeline.models import Decision
 from pipeline.opening import api_key, open_job_account
-from pipeline.pacing import LAST
 from pipeline.preflight import Preflight, judge, look
 from pipeline.preview import CheckReport, Plan, ledger_path
 from pipeline.rehearsal import KEY, emulator_process
 from pipeline.repair.filecheck import FsckReport, fsck_job
-from pipeline.running import RunOptions, RunResult
+from pipeline.run_options import RunOptions
+from pipeline.running import RunResult
+from pipeline.snapshot import Snapshot
+from pipeline.standing import JobStatus, job_status
+from pipeline.steering import messages
+from pipeline.steering.client import ask
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from pipeline.gallery.writing import Progress, ReportResult
+    from pipeline.pictures.provenance import Inspection
 
 __all__ = [
     "JobStatus",
     "check",
     "check_online",
     "fsck",
+    "inspect",
     "load_job",
+    "pause",
     "plan",
     "read_ledger",
     "reconcile",
+    "report",
+    "resume",
     "retry",
+    "review",
     "run",
     "status",
+    "stop",
+    "tune",
 ]
-
-
-class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as its ledger has it, also while a run goes on. ``run``: the latest; ``None``: never.
-
-    ``in_flight``: attempts under way, or left open by a process that died. ``pace``: what the
-    latest 429 taught, in words; ``None``: none came yet.
-    """
-
-    run: RunRow | None
-    edits: tuple[EditTotal, ...]
-    attempts: tuple[AttemptTotal, ...]
-    in_flight: int
-    pace: str | None
-    outputs: Path
 
 
 def plan(
@@ -125,6 +128,7 @@ async def run(
     observe: Callable[[Event], None] = lambda event: None,
     signals: bool = False,
     again: Again | None = None,
+    metrics_port: int | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Does a job: asks for every edit that the ledger does not hold, and keeps what comes back.
@@ -139,7 +143,8 @@ async def run(
     to the job's thresholds. ``confirm`` is shown the plan, and nothing is sent unless it returns
     True. ``observe`` gets every event, in the loop's thread. ``signals``: the
     first Ctrl-C or SIGTERM lets what is in flight finish, the second does not. ``again``: see
-    `retry`.
+    `retry`. ``metrics_port``: meanwhile the run's figures are at this port of this machine, in
+    Prometheus' format; 0 takes a free one.
 
     Raises `ConfigError`, `LedgerError` and `LockedError` before anything was sent. Whatever ends
     the run later is in the result, and so are the edits that did not succeed.
@@ -150,7 +155,8 @@ async def run(
     if canary is not None and canary < 1:
         raise ConfigError("--canary: at least 1 edit")
     environ = os.environ if environ is None else environ
-    options = RunOptions(
+    options = partial(
+        RunOptions,
         only=only,
         limit=limit,
         accept_origin=accept_origin,
@@ -158,11 +164,14 @@ async def run(
         canary=canary,
         approve=approve,
         confirm=confirm,
-        observe=observe,
         signals=signals,
         again=again,
     )
-    with ExitStack() as opened:
+    async with AsyncExitStack() as opened:
+        if metrics_port is not None:
+            from pipeline.metrics.address import metering
+
+            observe = await opened.enter_async_context(metering(metrics_port, observe))
         if rehearse:
             if base_url is not None:
                 raise ConfigError("a rehearsal has its own endpoint: leave --base-url out")
@@ -170,7 +179,7 @@ async def run(
             environ = {loaded.endpoint.api_key_env: KEY}
         if base_url is not None:
             loaded = loaded.at(base_url)
-        return await running.run_job(loaded, options, environ)
+        return await running.run_job(loaded, options(observe=observe), environ)
 
 
 async def retry(
@@ -230,28 +239,124 @@ async def fsck(
     return await fsck_job(_loaded(job, rehearse), repair=repair)
 
 
-def status(job: Job | Path | str, *, rehearse: bool = False) -> JobStatus:
-    """What the ledger says of a job. Raises `LedgerError`."""
+async def review(
+    job: Job | Path | str,
+    decisions: Path | str | IO[bytes] | Iterable[Decision],
+    *,
+    dry_run: bool = False,
+    strict: bool = True,
+    table: bool = True,
+    rehearse: bool = False,
+) -> ReviewResult:
+    """Takes what people decided about pictures into the ledger, also while a run goes on.
+
+    ``decisions``: a ``decisions.csv``, such a file opened to read bytes, or `Decision`s, of which
+    the last of an edit counts. Approved pictures are marked, rejected ones become ``rejected``; a
+    redo's go to ``takes/``, and the next `run` asks for it in other words. Taking the same again
+    changes nothing. ``dry_run``: say what would be done. ``strict``: one decision that is wrong in
+    itself (no such edit, no picture), and nothing is done; else it is left out. ``table``: write
+    ``results.csv`` anew.
+
+    Raises `ConfigError`, `ManifestError` (every bad row, with its place), `LedgerError`,
+    `StoreError`.
+    """
     loaded = _loaded(job, rehearse)
-    reader = open_reader(ledger_path(loaded))
-    if reader is None:
-        return JobStatus(
-            run=None,
-            edits=(),
-            attempts=(),
-            in_flight=0,
-            pace=None,
-            outputs=loaded.outputs.directory,
-        )
-    with reader, reader.snapshot():
-        return JobStatus(
-            run=reader.last_run(),
-            edits=reader.edit_totals(),
-            attempts=reader.attempt_totals(),
-            in_flight=len(reader.open_attempts()),
-            pace=reader.note(LAST),
-            outputs=loaded.outputs.directory,
-        )
+    return await asyncio.to_thread(
+        decided, loaded, decisions, dry_run=dry_run, strict=strict, table=table
+    )
+
+
+def pause(job: Job | Path | str, *, rehearse: bool = False) -> Snapshot:
+    """Holds the run of this job that goes on in another process: nothing new leaves, what is in
+    flight is finished and kept. Returns the run after it. Twice is once.
+
+    Raises `NotRunningError`, and `ConfigError` where the run cannot be asked.
+    """
+    return ask(_loaded(job, rehearse).outputs.directory, messages.Pause())
+
+
+def resume(job: Job | Path | str, *, rehearse: bool = False) -> Snapshot:
+    """Lets a paused run go on, in a ramp as after a cooldown. Returns and raises as `pause`."""
+    return ask(_loaded(job, rehearse).outputs.directory, messages.Resume())
+
+
+def stop(job: Job | Path | str, *, rehearse: bool = False) -> Snapshot:
+    """Ends the run as its first Ctrl-C does: what is in flight is finished and kept, and its exit
+    code is 130. Does not wait for that. Returns and raises as `pause`.
+    """
+    return ask(_loaded(job, rehearse).outputs.directory, messages.Stop())
+
+
+def tune(
+    job: Job | Path | str,
+    *,
+    concurrency: int | msgspec.UnsetType = msgspec.UNSET,
+    requests_per_minute: float | msgspec.UnsetType | None = msgspec.UNSET,
+    images_per_minute: float | msgspec.UnsetType | None = msgspec.UNSET,
+    rehearse: bool = False,
+) -> Snapshot:
+    """Changes the stated limits of a run that goes on, for the rest of that run only.
+
+    What is left out stays as it is; ``None`` removes a rate. Returns and raises as `pause`;
+    `ConfigError` also for limits that cannot be.
+    """
+    change = messages.Tune(
+        concurrency=concurrency,
+        requests_per_minute=requests_per_minute,
+        images_per_minute=images_per_minute,
+    )
+    if problem := messages.problem_with(change):
+        raise ConfigError(problem)
+    return ask(_loaded(job, rehearse).outputs.directory, change)
+
+
+def inspect(path: Path | str) -> "Inspection":
+    """What a picture file says of itself: format, size, origin, and what else is embedded.
+
+    Raises `InputError` for what is missing, no picture, or damaged.
+    """
+    from pipeline.pictures.provenance import read_provenance
+
+    return read_provenance(path)
+
+
+def status(job: Job | Path | str, *, rehearse: bool = False) -> JobStatus:
+    """How a job stands: its run, if one goes on, is asked; the rest is what the ledger holds.
+
+    Raises `LedgerError`.
+    """
+    return job_status(_loaded(job, rehearse))
+
+
+def report(
+    job: Job | Path | str,
+    *,
+    only: Sequence[str] = (),
+    contact_sheet: Path | str | None = None,
+    statuses: Sequence[str] = (),
+    rehearse: bool = False,
+    observe: Callable[["Progress"], None] = lambda progress: None,
+) -> "ReportResult":
+    """Writes the review gallery, ``<outputs>/report/index.html``, also while a run goes on.
+
+    ``only``: ids or globs; previews of others stay. ``contact_sheet``: also draw one, a .jpg or
+    .pdf, of edits with one of ``statuses`` (none given: any). ``observe`` hears of the previews as
+    they are made. Sends nothing.
+
+    Raises `ConfigError` (no ledger yet, no such edit, no format for the sheet), `LedgerError`,
+    `LockedError` (another report of this job is being made), `StoreError`.
+    """
+    from pipeline.gallery.writing import write_report
+
+    return write_report(
+        _loaded(job, rehearse),
+        now=time.time(),
+        only=only,
+        sheet=None if contact_sheet is None else Path(contact_sheet),
+        statuses=statuses,
+        rehearsal=rehearse,
+        observe=observe,
+    )
 
 
 def read_ledger(job: Job | Path | str, *, rehearse: bool = False) -> "pd.DataFrame":

@@ -29,7 +29,7 @@ from pipeline.endpoints import open_account, open_endpoint
 from pipeline.endpoints.catalog import model_spec
 from pipeline.endpoints.downloads import Downloader
 from pipeline.errors import BadResponseError, PipelineError
-from pipeline.progress import describe
+from pipeline.pulse.lines import describe
 from tests.conftest import MUG, Shop, environment
 from tests.endpoints.memory_drafts import MemoryDraft
 

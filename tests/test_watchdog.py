@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pipeline.emulator.testing import RunningEmulator
-from pipeline.progress import describe
+from pipeline.pulse.lines import describe
 from pipeline.watchdog import NAMED, Phase, Stalled, Stuck, Watchdog, stacks
 from tests.conftest import Shop
 from tests.test_command import started, until

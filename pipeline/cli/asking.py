@@ -13,6 +13,7 @@ from rich.text import Text
 from pipeline.canary import CanaryReport, in_dollars, in_percent
 from pipeline.preflight import Preflight
 from pipeline.preview import Plan
+from pipeline.terminal.words import counted as counted
 
 
 def plan_line(plan: Plan) -> str:
@@ -22,8 +23,9 @@ def plan_line(plan: Plan) -> str:
             (plan.new, "new"),
             (plan.changed, "changed"),
             (plan.again, "failed before"),
+            (plan.redo, "to be redone"),
             (plan.unchanged, "unchanged"),
-            (plan.kept, "refused before"),
+            (plan.kept, "refused or rejected before"),
             (plan.unreadable, "unreadable"),
             (plan.orphaned, "orphaned"),
         )
@@ -34,12 +36,16 @@ def plan_line(plan: Plan) -> str:
     return f"{', '.join(parts) or 'no edits'} → {todo}, {about_minutes(plan.minutes)}"
 
 
-def agree(plan: Plan, *, above_usd: float, ask: bool) -> bool:
-    """Shows the plan in a line, and asks if it may cost more than ``above_usd``."""
+def agree(plan: Plan, *, above_usd: float, ask: bool, quiet: bool = False) -> bool:
+    """Shows the plan in a line, and asks if it may cost more than ``above_usd``. ``quiet``: it
+    shows nothing unless it asks.
+    """
     console = Console(stderr=True, highlight=False)
-    say(console, plan_line(plan))
     costly = plan.requests > 0 and (plan.cost_usd is None or plan.cost_usd > above_usd)
-    return yes(console, "Go on?") if ask and costly else True
+    asks = ask and costly
+    if asks or not quiet:
+        say(console, plan_line(plan))
+    return yes(console, "Go on?") if asks else True
 
 
 def approve(report: CanaryReport) -> bool:
@@ -134,10 +140,6 @@ def print_canary(report: CanaryReport, console: Console) -> None:
     console.print(table)
     for failure in report.failures:
         say(console, Text(f"not kept: {failure}", style="red"))
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def about_minutes(minutes: float) -> str:

@@ -10,18 +10,25 @@ from typing import Annotated
 import typer
 
 from pipeline import __version__
-from pipeline.cli import upkeep
+from pipeline.cli import inspecting, reporting, reviewing, serving, steering, upkeep
 from pipeline.cli.options import (
     AcceptOrigin,
     AsJson,
     BaseUrl,
+    Interval,
     JobFile,
     Limit,
+    LogJson,
     MaxCost,
+    MetricsPort,
     NoPreflight,
+    OfRehearsal,
     Only,
+    Quiet,
     RehearsalProfile,
     Rehearse,
+    Showing,
+    Verbose,
     Yes,
 )
 
@@ -38,7 +45,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(reporting.app)
 app.add_typer(upkeep.app)
+app.add_typer(inspecting.app)
+app.add_typer(reviewing.app)
+app.add_typer(steering.app)
+app.add_typer(serving.app)
 
 
 def _version(asked: bool) -> None:
@@ -138,16 +150,23 @@ def run(
     no_preflight: NoPreflight = False,
     accept_origin: AcceptOrigin = False,
     yes: Yes = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_json: LogJson = False,
+    interval: Interval = 30.0,
+    metrics_port: MetricsPort = None,
     as_json: AsJson = False,
 ) -> None:
     """Do the job: ask for every edit that is not done yet, and keep what comes back."""
     from pipeline import api
-    from pipeline.cli import words
     from pipeline.cli.driving import drive
+    from pipeline.cli.summary import conclude
 
+    showing = Showing(quiet=quiet, verbose=verbose, log_json=log_json, interval_s=interval)
     result = drive(
         job,
         api.run,
+        showing=showing,
         rehearse=rehearse,
         yes=yes,
         only=only or (),
@@ -156,27 +175,37 @@ def run(
         profile=profile,
         accept_origin=accept_origin,
         max_cost_usd=max_cost,
+        metrics_port=metrics_port,
         preflight=not no_preflight,
         canary=canary,
     )
-    if as_json:
-        words.print_json(result)
-    else:
-        words.print_result(result, job=job, rehearsal=rehearse)
+    conclude(
+        result,
+        job=job,
+        rehearsal=rehearse,
+        showing=showing,
+        as_json=as_json,
+        max_cost=max_cost,
+    )
     raise typer.Exit(result.exit_code)
 
 
 @app.command()
-def status(job: JobFile, rehearse: Rehearse = False, as_json: AsJson = False) -> None:
-    """Say how a job stands, also while it runs."""
-    from pipeline import api
-    from pipeline.cli import words
+def status(
+    job: JobFile,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Keep it in view until the run ends, or Ctrl-C.")
+    ] = False,
+    rehearse: OfRehearsal = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how a job stands: live while it runs, and what its ledger holds."""
+    from pipeline.cli.standing import show_status, watch_status
 
-    found = api.status(job, rehearse=rehearse)
-    if as_json:
-        words.print_json(found)
+    if watch:
+        watch_status(job, rehearse=rehearse, as_json=as_json)
     else:
-        words.print_status(found)
+        show_status(job, rehearse=rehearse, as_json=as_json)
 
 
 @app.command()

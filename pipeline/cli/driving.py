@@ -1,4 +1,4 @@
-"""A run as a command drives it: questions and a live block on a terminal, plain lines elsewhere."""
+"""A run as a command drives it: what is shown meanwhile, the questions, the end."""
 
 import asyncio
 import sys
@@ -6,8 +6,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
+from pipeline.cli.options import Showing
+from pipeline.errors import ConfigError, PipelineError
+
 if TYPE_CHECKING:
     from pipeline.canary import CanaryReport
+    from pipeline.cli.watching import Onlooker
     from pipeline.preview import Plan
     from pipeline.running import RunResult
 
@@ -16,6 +22,7 @@ def drive(
     job: Path,
     begin: Callable[..., Awaitable["RunResult"]],
     *,
+    showing: Showing,
     rehearse: bool,
     yes: bool,
     **options: Any,
@@ -24,36 +31,60 @@ def drive(
 
     On a terminal it shows the plan and asks about money; ``yes``, and no terminal, never ask.
     """
+    from pipeline.cli.watching import onlooker
+
+    if showing.quiet and (showing.verbose or showing.log_json):
+        other = "--verbose" if showing.verbose else "--log-json"
+        raise ConfigError(f"--quiet and {other} contradict each other (leave one of them out)")
+    watcher = onlooker(showing)
+    try:
+        result = asyncio.run(
+            _go(job, begin, watcher, showing=showing, rehearse=rehearse, yes=yes, **options)
+        )
+    except PipelineError as error:
+        if not showing.log_json:
+            raise
+        watcher.fail(error)
+        raise typer.Exit(error.exit_code) from error
+    watcher.end(result)
+    return result
+
+
+async def _go(
+    job: Path,
+    begin: Callable[..., Awaitable["RunResult"]],
+    watcher: "Onlooker",
+    *,
+    showing: Showing,
+    rehearse: bool,
+    yes: bool,
+    **options: Any,
+) -> "RunResult":
     from pipeline import api
-    from pipeline.cli import asking, words
+    from pipeline.cli import asking
 
     loaded = api.load_job(job)
-    terminal = sys.stderr.isatty()
-    counted: list[Plan] = []
-
-    def total() -> int | None:
-        return counted[0].requests if counted else None
+    asks = sys.stderr.isatty() and not yes and not showing.log_json
 
     def confirm(found: "Plan") -> bool:
-        counted.append(found)
-        costs_something = not rehearse and found.requests > 0
-        return asking.agree(found, above_usd=loaded.confirm_above_usd, ask=costs_something)
+        return asking.agree(
+            found,
+            above_usd=loaded.confirm_above_usd,
+            ask=not rehearse and found.requests > 0,
+            quiet=showing.quiet,
+        )
 
-    async def go() -> "RunResult":
-        with words.progress(terminal, total) as observe:
+    def approve(report: "CanaryReport") -> bool:
+        with watcher.aside():
+            return asking.approve(report)
 
-            def approve(report: "CanaryReport") -> bool:
-                with observe.aside():
-                    return asking.approve(report)
-
-            return await begin(
-                loaded,
-                rehearse=rehearse,
-                approve=approve if terminal and not yes else None,
-                confirm=confirm if terminal and not yes else None,
-                observe=observe,
-                signals=True,
-                **options,
-            )
-
-    return asyncio.run(go())
+    with watcher:
+        return await begin(
+            loaded,
+            rehearse=rehearse,
+            approve=approve if asks else None,
+            confirm=confirm if asks else None,
+            observe=watcher,
+            signals=True,
+            **options,
+        )

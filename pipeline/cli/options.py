@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 JobFile = Annotated[Path, typer.Argument(metavar="JOB", help="The job file, as in jobs/shop.yaml.")]
@@ -37,4 +38,36 @@ AcceptOrigin = Annotated[
     bool,
     typer.Option("--accept-origin", help="Go on in a ledger that belongs to another endpoint."),
 ]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing; errors still go to standard error.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say each event, a line each.")]
+LogJson = Annotated[
+    bool,
+    typer.Option("--log-json", help="Events as lines of JSON on standard error; asks nothing."),
+]
+Interval = Annotated[
+    float,
+    typer.Option(
+        metavar="S", min=0.1, help="Where nobody looks on: say how it stands every S seconds."
+    ),
+]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        metavar="PORT",
+        help="Meanwhile, figures for Prometheus at this port of this machine; 0: a free one.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask anything.")]
+
+
+class Showing(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of a run is shown. ``interval_s``: between two lines, where nobody looks on."""
+
+    quiet: bool = False
+    verbose: bool = False
+    log_json: bool = False
+    interval_s: float = 30.0

@@ -10,14 +10,20 @@ from pipeline.cli.options import (
     AcceptOrigin,
     AsJson,
     BaseUrl,
+    Interval,
     JobFile,
     Limit,
+    LogJson,
     MaxCost,
+    MetricsPort,
     NoPreflight,
     OfRehearsal,
     Only,
+    Quiet,
     RehearsalProfile,
     Rehearse,
+    Showing,
+    Verbose,
     Yes,
 )
 
@@ -89,16 +95,23 @@ def retry(
     no_preflight: NoPreflight = False,
     accept_origin: AcceptOrigin = False,
     yes: Yes = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_json: LogJson = False,
+    interval: Interval = 30.0,
+    metrics_port: MetricsPort = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask again for edits that have an outcome; the old one stays until a new one succeeds."""
     from pipeline import api
-    from pipeline.cli import words
     from pipeline.cli.driving import drive
+    from pipeline.cli.summary import conclude
 
+    showing = Showing(quiet=quiet, verbose=verbose, log_json=log_json, interval_s=interval)
     result = drive(
         job,
         api.retry,
+        showing=showing,
         rehearse=rehearse,
         yes=yes,
         status=status or (),
@@ -109,16 +122,23 @@ def retry(
         profile=profile,
         accept_origin=accept_origin,
         max_cost_usd=max_cost,
+        metrics_port=metrics_port,
         preflight=not no_preflight,
     )
-    if as_json:
-        words.print_json(result)
-    elif result.ended == "finished" and not result.totals.finished:
+    nothing = result.ended == "finished" and not result.totals.finished
+    if nothing and not (as_json or quiet):
         chosen = [f"status {', '.join(status)}"] if status else []
         chosen += [f"error code {reason}"] if reason else []
         print(f"Nothing to ask again: no edit with {' and '.join(chosen) or 'such an outcome'}.")
     else:
-        words.print_result(result, job=job, rehearsal=rehearse)
+        conclude(
+            result,
+            job=job,
+            rehearsal=rehearse,
+            showing=showing,
+            as_json=as_json,
+            max_cost=max_cost,
+        )
     raise typer.Exit(result.exit_code)
 
 
@@ -219,7 +239,8 @@ MEANINGS = {
     "changed": ("the picture is not the one that came", ""),
     "unreadable": ("the picture cannot be read", ""),
     "orphaned": ("no record knows the picture", "moved to orphaned/"),
-    "leftover": ("a temporary file of a process that died", "removed"),
+    "leftover": ("left behind by a process that died", "removed"),
+    "take_missing": ("the picture of an earlier take is gone", "forgotten"),
 }
 
 

@@ -1,0 +1,85 @@
+"""How a job stands: what its run says, while one goes on, and what its ledger holds."""
+
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from pipeline.errors import ConfigError
+from pipeline.job import Job
+from pipeline.ledger import AttemptTotal, EditTotal, LedgerReader, RunRow, open_reader
+from pipeline.locking import is_alive
+from pipeline.pacing import LAST
+from pipeline.preview import ledger_path
+from pipeline.snapshot import Snapshot
+from pipeline.steering.client import ask
+from pipeline.steering.messages import State
+
+RUNS_KEPT = 5
+ANSWER_S = 3.0
+CUT_OFF = "it was cut off"
+
+
+class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job stands, also while a run goes on. ``run``: the latest; ``None``: never.
+
+    ``live``: the run that goes on, as it says itself; ``not_live``: why there is none although the
+    ledger has a run without an end, in words. The rest is the ledger's: ``runs``: the last few, the
+    latest first; ``in_flight``: attempts under way, or left open by a process that died;
+    ``decisions``: people's, by what they say; ``pace``: what the latest 429 taught, in words;
+    ``None``: none came yet.
+    """
+
+    run: RunRow | None
+    edits: tuple[EditTotal, ...]
+    attempts: tuple[AttemptTotal, ...]
+    in_flight: int
+    pace: str | None
+    outputs: Path
+    runs: tuple[RunRow, ...] = ()
+    decisions: dict[str, int] = {}
+    live: Snapshot | None = None
+    not_live: str = ""
+
+
+def job_status(job: Job) -> JobStatus:
+    """Asks the run, if one goes on, and reads the ledger. Raises `LedgerError`."""
+    outputs = job.outputs.directory
+    reader = open_reader(ledger_path(job))
+    if reader is None:
+        return JobStatus(run=None, edits=(), attempts=(), in_flight=0, pace=None, outputs=outputs)
+    with reader, reader.snapshot():
+        run = reader.last_run()
+        live, not_live = _asked(outputs, run)
+        return JobStatus(
+            run=run,
+            edits=reader.edit_totals(),
+            attempts=reader.attempt_totals(),
+            in_flight=len(reader.open_attempts()),
+            pace=reader.note(LAST),
+            outputs=outputs,
+            runs=reader.runs()[:RUNS_KEPT],
+            decisions=_decisions(reader),
+            live=live,
+            not_live=not_live,
+        )
+
+
+def is_cut_off(found: JobStatus) -> bool:
+    """Whether the run has no end because its process died."""
+    return found.not_live.startswith(CUT_OFF)
+
+
+def _asked(outputs: Path, run: RunRow | None) -> tuple[Snapshot | None, str]:
+    if run is None or run.ended is not None:
+        return None, ""
+    if is_alive(run.pid, run.host) is False:
+        return None, f"{CUT_OFF}: process {run.pid} is gone"
+    try:
+        return ask(outputs, State(), timeout_s=ANSWER_S), ""
+    except ConfigError as error:  # it does not run, or does not answer: both are said in words
+        return None, str(error)
+
+
+def _decisions(reader: LedgerReader) -> dict[str, int]:
+    return dict(Counter([one.decision for one in reader.decisions()]))
