@@ -16,6 +16,8 @@ about 0.5 to 1 % of 3,000. It is not reached in those of `HARD`:
   separates the two is only tried once in a while; after 3,000 requests it is 80 %, and growing.
 - Rate and concurrency halve in the same instant. Two causes at once look like one, and the rate is
   cut for what the concurrency refused: 94 % in the mean, 80 % at worst, and 3 % wasted.
+- One in thirty is turned away for no reason, whatever the load: each looks like a limit. 41 % of
+  the oracle's pace with a limit of twelve at once; 33 % where one in six meets a 503 besides.
 - A burst of sixty. Slow start has forty at once under way when the bucket is empty, and several
   are refused before the first refusal is back.
 """
@@ -30,7 +32,7 @@ from typing import Protocol
 
 import msgspec
 
-from pipeline.errors import RateLimitError
+from pipeline.errors import RateLimitError, ServerError
 from pipeline.limits.throttle import Limits, Throttle
 from pipeline.retries.policy import RetryPolicy, Tries, wait_before_retry
 from tests.virtual_clock import run_virtual
@@ -47,12 +49,16 @@ FASTER = 20
 
 
 class Hidden(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of a server that it does not state. ``halves``: after half of the edits."""
+    """Limits of a server that it does not state. ``halves``: after half of the edits. ``moody``:
+    the share of requests that it turns away with a 429 for no reason; ``broken``: with a 503.
+    """
 
     per_minute: float | None = None
     burst: int = 10
     concurrency: int | None = None
     halves: bool = False
+    moody: float = 0.0
+    broken: float = 0.0
 
     def halved(self) -> "Hidden":
         return msgspec.structs.replace(
@@ -78,6 +84,8 @@ HARD = {
     "rate, nothing saved up": Hidden(per_minute=120, burst=1),
     "rate, a burst of 60": Hidden(per_minute=120, burst=60),
     "both halve at once": Hidden(per_minute=120, concurrency=7, halves=True),
+    "3 % of 429s for no reason": Hidden(per_minute=240, concurrency=12, moody=0.03),
+    "the same, and 15 % of 503s": Hidden(per_minute=240, concurrency=12, moody=0.03, broken=0.15),
 }
 
 
@@ -125,10 +133,14 @@ class PlayedServer:
 
     async def ask(self) -> None:
         await asyncio.sleep(TRAVEL_S)
-        if not self._admit(asyncio.get_running_loop().time()):
+        moody = self.hidden.moody and self._rng.random() < self.hidden.moody
+        if moody or not self._admit(asyncio.get_running_loop().time()):
             self.refused += 1
             await asyncio.sleep(TRAVEL_S)
             raise RateLimitError("429")
+        if self.hidden.broken and self._rng.random() < self.hidden.broken:
+            await asyncio.sleep(TRAVEL_S)
+            raise ServerError("503")
         self._at_work += 1
         await asyncio.sleep(self._rng.lognormvariate(log(MEAN_S) - SIGMA**2 / 2, SIGMA))
         self._at_work -= 1
@@ -176,8 +188,11 @@ async def _throttled(server: Server, rng: Random, faster: float, limits: Limits)
                         await server.ask()
                     throttle.succeeded(slot)
                     break
-                except RateLimitError as error:
-                    throttle.rate_limited(slot, retry_after=error.retry_after)
+                except (RateLimitError, ServerError) as error:
+                    if isinstance(error, RateLimitError):
+                        throttle.rate_limited(slot, retry_after=error.retry_after)
+                    else:
+                        throttle.troubled(slot)
                     tries.count(error)
                     await asyncio.sleep(wait_before_retry(policy, tries, error, rng) or 0.0)
 
@@ -198,7 +213,7 @@ async def oracle(server: Server, rng: Random, faster: float) -> None:
             try:
                 await server.ask()
                 break
-            except RateLimitError:
+            except (RateLimitError, ServerError):
                 await asyncio.sleep(0.1 / faster)  # the few that were on their way at the change
         out -= 1
         back.set()
@@ -237,7 +252,7 @@ async def _stubborn(server: Server, wait: Callable[[int], float]) -> None:
                 try:
                     await server.ask()
                     break
-                except RateLimitError:
+                except (RateLimitError, ServerError):
                     await asyncio.sleep(wait(attempt))
                     attempt += 1
 

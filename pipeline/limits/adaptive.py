@@ -7,7 +7,7 @@ arguments, in seconds of any steady clock; nothing here waits.
 Which of the two a 429 means:
 
 - Nothing else was at work: the rate.
-- As many were at work as lately passed at most, or as were refused before: the concurrency.
+- As many were at work as lately passed at most, or were refused before: the concurrency.
 - Fewer than lately passed: the rate. But after a long time without contradiction, and no rate
   ever met, the provider has changed: what had passed is forgotten and the concurrency suspected
   first. That suspicion is cheap: once a number passes that was refused, its cuts are undone.
@@ -15,6 +15,7 @@ Which of the two a 429 means:
 What it does then: the number at once is cut to `CUT` of what was at work, the rate to `CUT` of
 what passed between two refusals. Both soon come back to just below the refused point and stay;
 to go beyond is paid for with `PROBE_EVERY` successes, so that hardly one in a hundred is wasted.
+A number at once that was refused only once is tried again for nothing: it may have been chance.
 """
 
 from collections import deque
@@ -73,11 +74,9 @@ COOLDOWN_MAX_S = 60.0
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run found out, for the next one to start from.
-
-    ``concurrency``: at work at once without a refusal. ``limited``: one more was refused; else
-    more was never tried. ``requests_per_minute``: the rate that passed; ``None``: no limit found.
-    ``learned_at``: seconds since the epoch.
+    """What a run found out, for the next one. ``concurrency``: at work at once without a refusal.
+    ``limited``: one more was refused; else more was never tried. ``requests_per_minute``: the rate
+    that passed; ``None``: no limit found. ``learned_at``: seconds since the epoch.
     """
 
     concurrency: int
@@ -105,7 +104,7 @@ class Learner:
         self._size, self._size_before = float(self.limit), 0.0
         self._slow_start = True
         self._refused_at: int | None = None
-        self._frozen = 0
+        self._one_witness, self._frozen = False, 0
         # One burst, one cut.
         self._cut_at = float("-inf")
         self._in_a_row = 0
@@ -190,18 +189,20 @@ class Learner:
         if self._refused_at is not None and after_cut and others + 1 >= self._refused_at:
             self._refused_at = None
             self._probe_every = PROBE_EVERY
-        if self._frozen:
-            self._frozen -= 1
+        frozen = self._frozen > 0
+        self._frozen -= frozen
+        if self.gap and (not frozen or self._paced < self._trust):
+            self._grow_rate(held_back)  # back to what has passed is no growth
+        if frozen:
             return
-        if self.gap:
-            self._grow_rate(held_back)
         used = in_use >= USED_ENOUGH * self.limit
         if used and after_cut and self._size < self.ceiling and not self._latency.slowed_down:
             self._grow()
 
     def troubled(self) -> None:
-        """A timeout or a 5xx: no growth until as many answers have come as may be at work."""
-        self._frozen = max(self.limit, START)
+        """A timeout or a 5xx: no growth until as many answers have come as may be at work. Others
+        meanwhile prolong nothing: where one in six fails all night, it would never grow."""
+        self._frozen = self._frozen or max(self.limit, START)
 
     def refused(
         self, now: float, sent: Sent, *, returned: int, out: Collection[Sent]
@@ -293,7 +294,8 @@ class Learner:
     def _grow(self) -> None:
         size = self._size + (1.0 if self._slow_start else 1 / self.limit)
         if self._refused_at is not None and size >= self._refused_at:
-            beyond = self._credit >= 1.0
+            beyond = self._credit >= 1.0 or self._one_witness
+            self._one_witness = False
             size = float(self._refused_at) if beyond else max(self._size, self._refused_at - 0.01)
         self._size = min(size, float(self.ceiling))
         self.limit = int(self._size)
@@ -314,6 +316,7 @@ class Learner:
             self._suspected.clear()
         self._suspected.append((now, passed))
         self._refused_at = others + 1
+        self._one_witness = not again
         every = self._probe_every * 2 if again else PROBE_EVERY_PLACE * self._refused_at
         self._probe_every = min(every, PROBE_EVERY_MAX if again else PROBE_EVERY)
         self._size = max(1.0, min(self._size, others + 1) * CUT)

@@ -166,6 +166,50 @@ def test_timeouts_and_server_errors_freeze_growth() -> None:
     run_virtual(scenario())
 
 
+def test_a_night_of_failures_does_not_forbid_growth() -> None:
+    """One request in six fails, all the time."""
+
+    async def scenario() -> None:
+        gate, count = throttle(16), 0
+
+        async def worker() -> None:
+            nonlocal count
+            while count < 600:
+                count += 1
+                fails = count % 6 == 0
+                async with gate.slot(images=1) as slot:
+                    await asyncio.sleep(0.1 if fails else LATENCY_S)
+                if fails:
+                    gate.troubled(slot)
+                else:
+                    gate.succeeded(slot)
+
+        await asyncio.gather(*(worker() for _ in range(32)))
+        assert gate.concurrency == 16
+
+    run_virtual(scenario())
+
+
+def test_a_number_that_was_refused_by_chance_is_tried_again_soon() -> None:
+    async def scenario() -> None:
+        gate, asked = throttle(12), 0
+
+        async def ask() -> bool:
+            nonlocal asked
+            asked += 1
+            number = asked
+            await asyncio.sleep(0.05)
+            if number == 60:  # whatever the load
+                return False
+            await asyncio.sleep(LATENCY_S)
+            return True
+
+        assert await edits(gate, 59 + 40, ask) == 1
+        assert gate.concurrency == 12
+
+    run_virtual(scenario())
+
+
 def test_growth_stops_when_the_provider_only_slows_down() -> None:
     async def scenario() -> ThrottleState:
         gate, at_work = throttle(64), 0
