@@ -68,7 +68,7 @@ def test_full_size_is_loaded_for_the_open_edit_only(small: Sample, opened: Opene
         "after-0.png",
         "before-0.png",
     ]
-    assert "Put the product on pure white" in page.inner_text("#loupe aside")
+    expect(page.locator("#loupe aside")).to_contain_text("Put the product on pure white")
 
 
 def test_slider_follows_the_mouse(small: Sample, opened: Opened) -> None:
@@ -165,7 +165,7 @@ def test_several_inputs_and_outputs_can_be_chosen(small: Sample, opened: Opened)
     expect(page.locator(".before img")).to_have_attribute("src", re.compile("before-1"))
     page.locator(".choice").last.locator("button").nth(1).click()
     expect(page.locator(".after img")).to_have_attribute("src", re.compile("after-1"))
-    assert "too dark" in page.inner_text("#loupe aside")
+    expect(page.locator("#loupe aside")).to_contain_text("too dark")
 
 
 # --- finding

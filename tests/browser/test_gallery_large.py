@@ -49,7 +49,8 @@ def test_twenty_thousand_edits_are_searched_grouped_and_decided(
     page.keyboard.press("End")
     page.keyboard.press("Enter")
     expect(page.locator(".where")).to_have_text("143 of 143")
-    assert "Lamps" in page.inner_text("#loupe aside"), "details come from the file of this edit"
+    # From the file with the details of this edit.
+    expect(page.locator("#loupe aside")).to_contain_text("Lamps")
     page.keyboard.press("g")
     page.keyboard.press("Control+a")
     page.keyboard.press("a")

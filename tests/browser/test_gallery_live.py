@@ -132,7 +132,7 @@ def test_a_read_only_page_decides_nothing(report: Sample, desk: Desk, opened: Op
     page.keyboard.press("Enter")
     expect(page.locator(".stage")).to_be_visible()
     expect(page.locator(".decisions")).to_be_hidden()
-    assert page.inner_text("#decided-words") == "0 of 12 decided"
+    expect(page.locator("#decided-words")).to_have_text("0 of 12 decided")
 
 
 def test_new_data_come_in_without_losing_the_place(
