@@ -1,12 +1,12 @@
 """What a column of a table, or a key of a YAML or JSON row, is for."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from pipeline.manifest.names import normalised
 from pipeline.manifest.parameters import COUNT_NAMES
-from pipeline.manifest.problems import RowError, did_you_mean, quoted
+from pipeline.manifest.problems import RowError, did_you_mean, listed, quoted
 from pipeline.models import ModelSpec
 
 Role = Literal["id", "images", "image", "prompt", "variant", "parameter", "variable"]
@@ -35,14 +35,72 @@ class Columns:
     """The columns of one model's manifests.
 
     ``known_parameters``: the parameters of all models. One that this model does not take is
-    refused, because it was meant for a model and would do nothing.
+    refused, because it was meant for a model and would do nothing. ``mapping``: what is wanted →
+    the columns that hold it (several for images); they mean nothing else then. Raises `RowError`
+    about the mapping.
     """
 
-    def __init__(self, model: ModelSpec, known_parameters: Iterable[str]) -> None:
+    def __init__(
+        self,
+        model: ModelSpec,
+        known_parameters: Iterable[str],
+        mapping: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._model = model
         self._own = {*model.parameters, *([model.count_field] if model.count_field else [])}
         self._known = {*known_parameters, *COUNT_NAMES}
         self._columns: dict[str, Column] = {}  # of JSON lines, which repeat them; bounded
+        self.mapping = mapping or {}
+        self._mapped: dict[str, list[Column]] = {}
+        self._taken: set[str] = set()
+        for key, written in self.mapping.items():
+            self._map(key, written)
+
+    def _map(self, key: str, written: Sequence[str]) -> None:
+        column = self.column(key)
+        images = column.role in ("images", "image")
+        if len(written) > 1 and not images:
+            raise RowError(
+                f"{quoted(key)} takes one column, not {listed(map(repr, written))} (several are for"
+                " images)"
+            )
+        self._taken.add("images" if images else template_name(column.name))
+        for place, name in enumerate(written):
+            order = column.order * 1000 + place
+            self._mapped.setdefault(_same(name), []).append(column._replace(order=order))
+
+    def roles(self, written: str) -> Sequence[Column]:
+        """What a column is for; more than one thing where the mapping names it twice.
+
+        A column whose role another one was given is a variable like any other. Raises `RowError`.
+        """
+        if not self.mapping:
+            return (self.column(written),)
+        if mapped := self._mapped.get(_same(written)):
+            return mapped
+        name = template_name(written)
+        if name in self._taken or ("images" in self._taken and self._is_image(name)):
+            return (Column("variable", written),)
+        return (self.column(written),)
+
+    def absent(self, present: Sequence[str], keys: Iterable[str] | None = None) -> list[str]:
+        """What is wrong with a table that has these columns: a message for each that is missing.
+
+        ``keys``: only what the mapping says for these.
+        """
+        there = {_same(name) for name in present}
+        return [
+            f"columns: there is no column {quoted(name)} for {key!r}{did_you_mean(name, present)}"
+            f" (there are {listed(filter(None, present))})"
+            for key, written in self.mapping.items()
+            if keys is None or key in keys
+            for name in written
+            if _same(name) not in there
+        ]
+
+    @staticmethod
+    def _is_image(name: str) -> bool:
+        return name in ("images", "image") or _NUMBERED_IMAGE(name) is not None
 
     def column(self, written: str) -> Column:
         """Letter case, spaces and hyphens do not matter for known names. Raises `RowError`."""
@@ -79,6 +137,11 @@ class Columns:
                 " another name if it is your own)"
             )
         return Column("variable", written)
+
+
+def _same(written: str) -> str:
+    """Column names do not mind letter case, spaces and hyphens."""
+    return template_name(written) or written.strip()
 
 
 def template_name(written: str) -> str:

@@ -9,6 +9,9 @@ from pipeline.manifest.problems import RowError, quoted
 from pipeline.manifest.rows import RowReader
 from pipeline.models import Edit, Problem
 
+NEEDED = ("id", "images", "image", "prompt")
+"""What a mapping names has to stand in every object, be it null; other keys may be left out."""
+
 
 class Cells:
     """A row of names and values, from JSON or YAML, sorted by what they are for.
@@ -26,18 +29,21 @@ class Cells:
             if value is None:
                 value = ""
             try:
-                column = rows.columns.column(written)
+                columns = rows.columns.roles(written)
             except RowError as error:
                 self.problems.append(str(error))
                 continue
-            if column.role in ("images", "image"):
-                images.append((column.role == "image", column.order, value))
-            elif column.role == "parameter":
-                self.parameters[column.name] = value
-            elif column.role == "variable":
-                self.variables[written] = variable_text(value)
-            else:
-                self.one[column.role] = value
+            for column in columns:
+                if column.role in ("images", "image"):
+                    images.append((column.role == "image", column.order, value))
+                elif column.role == "parameter":
+                    self.parameters[column.name] = value
+                elif column.role == "variable":
+                    self.variables[column.name] = variable_text(value)
+                else:
+                    self.one[column.role] = value
+        if rows.columns.mapping:
+            self.problems += rows.columns.absent(list(row), NEEDED)
         images.sort(key=lambda image: image[:2])
         self.entries = [
             entry for single, _, value in images for entry in self._entries(value, not single)

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+from pipeline.models import Problem
+
 _LONGEST_NAME = 60
 
 
@@ -31,3 +33,9 @@ def listed(names: Iterable[str], nothing: str = "nothing") -> str:
     if len(shown) > 20:
         shown = [*shown[:20], f"and {len(shown) - 20} more"]
     return ", ".join(shown) or nothing
+
+
+def row_problem(label: str, line: int, message: str) -> Problem:
+    """For a row that cannot even be taken apart."""
+    place = f"{label}:{line}"
+    return Problem(place=place, message=message, id=place)

@@ -18,7 +18,7 @@ from pipeline.manifest.names import (
     sanitised,
 )
 from pipeline.manifest.parameters import own_parameters
-from pipeline.manifest.problems import RowError, quoted
+from pipeline.manifest.problems import RowError, quoted, row_problem
 from pipeline.manifest.templates import MAX_LENGTH, Templates, is_template, variable_names
 from pipeline.models import Edit, ImageRef, ModelSpec, Problem
 
@@ -48,19 +48,24 @@ class Reading:
         known_parameters: Iterable[str],
         defaults: ManifestDefaults,
         output: str,
+        mapping: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.model = model
-        self.columns = Columns(model, known_parameters)
-        self.templates = Templates()
+        self.plain_columns = Columns(model, known_parameters)
+        try:
+            self.columns = Columns(model, known_parameters, mapping)
+        except RowError as error:
+            raise JobError(f"columns: {error}") from None
         own, problems = own_parameters(model, defaults.parameters)
         if problems:
             raise JobError("parameters: " + "; ".join(problems))
         self.defaults = ManifestDefaults(prompt=defaults.prompt, parameters=own)
-        for key, text in (("prompt", defaults.prompt or ""), ("outputs.image", output)):
-            try:
-                self.templates.check(text)
-            except RowError as error:
-                raise JobError(f"{key}: {error}") from None
+        self.templates = Templates()
+        self._by_prompts: dict[Path, Templates] = {}
+        try:
+            self.templates.check(output)
+        except RowError as error:
+            raise JobError(f"outputs.image: {error}") from None
         self.output = output
         self.own_output = "".join(output.split()) != "".join(_ITSELF.split())
         if self.own_output and not is_template(output):
@@ -73,13 +78,29 @@ class Reading:
         self.made = MadeNames()
         self._labels = labels
 
+    def templates_beside(self, manifest: Path) -> Templates:
+        """Those whose includes lie in ``prompts/`` beside a manifest. Raises `JobError` when the
+        job's prompt cannot be used there.
+        """
+        folder = manifest.parent / "prompts"
+        if folder not in self._by_prompts:
+            templates = self._by_prompts[folder] = Templates(folder)
+            try:
+                templates.check(self.defaults.prompt or "")
+            except RowError as error:
+                raise JobError(f"prompt: {error}") from None
+        return self._by_prompts[folder]
+
     def place(self, number: int) -> str:
         """``shoes.csv:2`` from what `RowReader` claims names with."""
         return f"{self._labels[number >> 41]}:{(number >> 1) & 0xFF_FFFF_FFFF}"
 
 
 class RowReader:
-    """Rows of one file to edits. ``root``: the folder of its local pictures."""
+    """Rows of one file to edits. ``root``: the folder of its local pictures.
+
+    ``mapped``: whether the job's column mapping holds for it. Raises `JobError`.
+    """
 
     def __init__(
         self,
@@ -87,16 +108,18 @@ class RowReader:
         number: int,
         label: str,
         *,
+        path: Path,
         root: Path,
         defaults: ManifestDefaults | None = None,
+        mapped: bool = True,
     ) -> None:
         self.label = label
-        self.columns = reading.columns
+        self.columns = reading.columns if mapped else reading.plain_columns
         self.images = Images(root)
         self._reading = reading
         self._number = number << 41
         self.model = reading.model
-        self._templates = reading.templates
+        self._templates = reading.templates_beside(path)
         self._defaults = defaults or reading.defaults
         self._count = self.model.count(self._defaults.parameters)
         self._longest = min(self.model.prompt_max_length or MAX_LENGTH, MAX_LENGTH)
@@ -185,8 +208,7 @@ class RowReader:
 
     def problem(self, line: int, message: str) -> Problem:
         """For a row that cannot even be taken apart."""
-        place = f"{self.label}:{line}"
-        return Problem(place=place, message=message, id=place)
+        return row_problem(self.label, line, message)
 
     def _wrong_number(self, count: int) -> str:
         least, most = self.model.min_images, self.model.max_images

@@ -1,18 +1,20 @@
 """Prompts and output names as Jinja2 templates, sandboxed and bounded.
 
 A manifest may come from somebody else, so a template can only put texts together: variables,
-conditions, loops, text filters and a few text methods. What it computes is bounded by a number of
-loop steps and by the length of the result, whatever it says.
+conditions, loops, text filters, a few text methods, and files of its own folder (`Snippets`). What
+it computes is bounded by a number of steps and by the length of the result, whatever it says.
 """
 
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.manifest.names import sanitised
 from pipeline.manifest.problems import RowError, did_you_mean, listed, quoted
+from pipeline.manifest.snippets import Snippets
 
 if TYPE_CHECKING:
     import jinja2
@@ -36,7 +38,7 @@ _FILTERS = (
 )
 _REFUSED_NODES = (
     *("Assign", "AssignBlock", "Macro", "CallBlock", "FilterBlock", "Block", "Extends"),
-    *("Include", "Import", "FromImport", "ScopedEvalContextModifier", "Mul", "Pow", "Mod"),
+    *("Import", "FromImport", "ScopedEvalContextModifier", "Mul", "Pow", "Mod"),
 )
 _UNDEFINED = re.compile(r"'([^']+)' is undefined").fullmatch
 
@@ -47,19 +49,24 @@ def is_template(text: str) -> bool:
 
 
 class Templates:
-    """Compiles and renders; the most recent templates are kept compiled."""
+    """Compiles and renders; the most recent templates are kept compiled.
 
-    def __init__(self) -> None:
+    ``prompts``: the folder of what can be included.
+    """
+
+    def __init__(self, prompts: Path | None = None) -> None:
+        self._snippets = Snippets(prompts)
         self._compiled: OrderedDict[str, jinja2.Template] = OrderedDict()
         self._environment: jinja2.Environment | None = None
         self._steps = _Steps()
 
     def render(self, text: str, values: Mapping[str, Any]) -> str:
         """The text with its variables replaced. Raises `RowError`."""
-        from jinja2 import TemplateError, UndefinedError
+        from jinja2 import TemplateError, TemplateNotFound, UndefinedError
 
         template = self._template(text)
         self._steps.left = MAX_STEPS
+        self._snippets.begin()
         pieces: list[str] = []
         length = 0
         try:
@@ -75,16 +82,46 @@ class Templates:
             raise RowError(_undefined(error.message or "", values)) from None
         except RowError:
             raise
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except TemplateNotFound as error:
+            raise RowError(self._snippets.missing(str(error.name))) from None
+        except (
+            TemplateError,
+            RecursionError,
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise RowError(
                 f"the template {quoted(text)} cannot be rendered: {error} (correct it)"
             ) from None
         return "".join(pieces)
 
     def check(self, text: str) -> None:
-        """Compiles. Raises `RowError` when that fails."""
-        if is_template(text):
-            self._template(text)
+        """Compiles it and what it includes by name. Raises `RowError` when that fails."""
+        if not is_template(text):
+            return
+        self._template(text)
+        from jinja2 import Environment, TemplateSyntaxError
+        from jinja2.meta import find_referenced_templates
+
+        plain = Environment()  # noqa: S701 - prompts are no web pages
+        waiting, seen = [text], set()
+        while waiting:
+            for name in find_referenced_templates(plain.parse(waiting.pop())):
+                if name is None or name in seen:
+                    continue
+                seen.add(name)
+                source = self._snippets.source(name)
+                if source is None:
+                    raise RowError(self._snippets.missing(name))
+                try:
+                    waiting.append(source)
+                    plain.parse(source)
+                except TemplateSyntaxError as error:
+                    raise RowError(
+                        f"prompts/{name}:{error.lineno}: {error.message} (correct it)"
+                    ) from None
 
     def _template(self, text: str) -> "jinja2.Template":
         if template := self._compiled.get(text):
@@ -92,7 +129,7 @@ class Templates:
         from jinja2 import TemplateError
 
         if self._environment is None:
-            self._environment = _environment(self._steps)
+            self._environment = _environment(self._steps, self._snippets)
         if len(text) > MAX_LENGTH:
             raise RowError(f"the template has more than {MAX_LENGTH:,} characters (shorten it)")
         try:
@@ -121,9 +158,19 @@ class _Steps:
                 raise RowError(f"the template loops more than {MAX_STEPS:,} times (shorten it)")
             yield item
 
+    def included(self, name: Any) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise RowError(f"the template includes more than {MAX_STEPS:,} files (shorten it)")
+        if isinstance(name, str) or (
+            isinstance(name, list) and all(isinstance(each, str) for each in name)
+        ):
+            return name
+        raise RowError(f"include takes a file's name, not {quoted(name)} (as in 'shadow.txt')")
 
-def _environment(steps: _Steps) -> "jinja2.Environment":
-    from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
+
+def _environment(steps: _Steps, snippets: Snippets) -> "jinja2.Environment":
+    from jinja2 import FunctionLoader, StrictUndefined, TemplateSyntaxError, nodes, pass_context
     from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 
     refused = tuple(getattr(nodes, name) for name in _REFUSED_NODES)
@@ -144,6 +191,10 @@ def _environment(steps: _Steps) -> "jinja2.Environment":
                 )
         if isinstance(node, nodes.For):
             node.iter = nodes.Filter(node.iter, "_counted", [], [], None, None, lineno=node.lineno)
+        if isinstance(node, nodes.Include):
+            node.template = nodes.Filter(
+                node.template, "_included", [], [], None, None, lineno=node.lineno
+            )
         for child in node.iter_child_nodes():
             check(child)
 
@@ -153,7 +204,16 @@ def _environment(steps: _Steps) -> "jinja2.Environment":
             check(tree)
             return tree
 
-    environment = Environment(undefined=StrictUndefined, autoescape=False, cache_size=0)
+        def join_path(self, template: str, parent: str) -> str:
+            return snippets.include(template, parent)
+
+    environment = Environment(
+        undefined=StrictUndefined,
+        autoescape=False,
+        loader=FunctionLoader(snippets.source),
+        cache_size=_REMEMBERED,
+        auto_reload=False,
+    )
     environment.globals = {"range": safe_range}
     environment.filters = {
         **{name: environment.filters[name] for name in _FILTERS},
@@ -161,6 +221,8 @@ def _environment(steps: _Steps) -> "jinja2.Environment":
         "join": _joined,
         "slug": lambda text: sanitised(str(text)).strip(),
         "_counted": steps.counted,
+        # With the context, so that it is asked each time and not once, by the compiler.
+        "_included": pass_context(lambda _, name: steps.included(name)),
     }
     return environment
 

@@ -232,8 +232,8 @@ def test_edits_without_parameters_of_their_own_share_the_jobs(tmp_path: Path) ->
 def test_missing_manifests_and_other_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"^gone\.csv: No such file"):
         read(tmp_path / "gone.csv")
-    with pytest.raises(ManifestError, match=r"^a\.xlsx: .*\.csv, \.tsv, \.yaml"):
-        read(write(tmp_path, "", "a.xlsx"))
+    with pytest.raises(ManifestError, match=r"^a\.docx: .*\.csv, \.tsv, \.xlsx"):
+        read(write(tmp_path, "", "a.docx"))
     with pytest.raises(ManifestError, match="no such folder"):
         read(write(tmp_path, "images\n"), root=tmp_path / "gone")
 

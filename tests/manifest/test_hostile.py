@@ -49,10 +49,16 @@ def test_nonsense_is_no_bug(tmp_path: Path, suffix: str) -> None:
 
 
 @quick
-@given(st.binary(max_size=200), st.sampled_from([".csv", ".jsonl", ".yaml"]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([".csv", ".jsonl", ".yaml", ".xlsx", ".xml", ".parquet"]),
+)
 @example(b"\xff\xfe\x00", ".csv")
 @example(b"\xff\xfei\x00m\x00a\x00g\x00e\x00s\x00\n\x00\x00\xd8", ".csv")
 @example(b"\xef\xbb", ".csv")
+@example(b"PK\x05\x06" + bytes(18), ".xlsx")
+@example(b"PAR1" + bytes(8) + b"PAR1", ".parquet")
+@example(b"<rss><item><id>\xff", ".xml")
 def test_bytes_are_no_bug(tmp_path: Path, content: bytes, suffix: str) -> None:
     for line in outcome(write(tmp_path, content, f"m{suffix}")):
         assert line.isprintable()
