@@ -118,7 +118,9 @@ name: a/b
         "catalog.yaml:7: limits.adaptive: neither true nor false",
         "catalog.yaml:8: limits.concurrency: must be at least 1",
         "catalog.yaml:9: retry.on_unknown: not among the choices ('retry', 'reconcile' or 'hold')",
-        "catalog.yaml:10: checks: it is not part of this version (remove what it holds)",
+        "catalog.yaml:10: unknown key 'blur' in 'checks' (there are decodes, min_size, ratio,"
+        " not_blank, not_unchanged, not_duplicate, background_white, subject_kept, custom,"
+        " custom_timeout_s, rerolls, reroll_budget_usd, top_up)",
         "catalog.yaml:11: inputs.background: it is empty (a colour like '#ffffff' stands in"
         " quotes)",
         "catalog.yaml:11: inputs.max_bytes: 'lots' is no size (512MB, 64MiB, or a number of bytes)",
@@ -222,3 +224,59 @@ def test_an_env_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "jobs/.env").write_bytes(b"AIMLAPI_API_KEY=\xff\n")
     with pytest.raises(JobError, match=r"\.env: cannot be read"):
         read_api_key(job, {})
+
+
+def test_checks_are_read_with_their_limits(tmp_path: Path) -> None:
+    job = load(
+        tmp_path,
+        """
+manifest: a.csv
+inputs: {fit: pad, fill: edge}
+outputs: {size: 2000x1500, alpha: restore}
+checks:
+  min_size: 800
+  ratio: true
+  not_blank: false
+  background_white: {share: 0.9}
+  custom: shop_checks:logo
+  rerolls: 2
+  reroll_budget_usd: 1.5
+  top_up: yes
+""",
+    )
+    settings = job.checks.settings
+    assert settings.min_size is not None
+    assert settings.background_white is not None
+    assert (settings.min_size.side, settings.background_white.share) == (800, 0.9)
+    assert settings.not_blank is None
+    assert job.checks.names == ("min_size", "ratio", "background_white", "logo")
+    assert (job.checks.rerolls, job.checks.reroll_budget_usd, job.checks.top_up) == (2, 1.5, True)
+    assert (job.inputs.fit, job.inputs.fill) == ("pad", "edge")
+    assert (job.outputs.finished_size, job.outputs.alpha) == ((2000, 1500), "restore")
+    assert job.finishes
+
+
+def test_a_job_without_checks_looks_at_nothing(tmp_path: Path) -> None:
+    job = load(tmp_path, "manifest: a.csv\nchecks: {not_blank: false}\n")
+    assert (job.checks.names, job.checks.looks, job.finishes) == ((), False, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("checks: {not_blak: true}", "unknown key 'not_blak' in 'checks' (did you mean"),
+        ("checks: {ratio: {tolerence: 1}}", "checks.ratio: unknown key 'tolerence' (did you mean"),
+        ("checks: {ratio: 3}", "checks.ratio: tolerance is 3; choose 0 to 1"),
+        ("checks: {min_size: true}", "checks.min_size: say how much, as side: 1000"),
+        ("checks: {decodes: false}", "checks.decodes"),
+        ("checks: {rerolls: 99}", "checks.rerolls: must be at most 20"),
+        ("outputs: {size: big}", "outputs.size: 'big' is no size; write same_as_input"),
+        ("inputs: {fit: stretch}", "inputs.fit: not among the choices"),
+    ],
+)
+def test_what_is_wrong_with_a_check_is_said_with_its_line(
+    tmp_path: Path, line: str, said: str
+) -> None:
+    found = complaint(tmp_path, f"manifest: a.csv\n{line}\n")
+    assert found.startswith("catalog.yaml:2: ")
+    assert said in found

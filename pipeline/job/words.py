@@ -1,7 +1,7 @@
 """What pydantic says of a job file, in words: the place, the problem, the way out."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -58,11 +58,17 @@ _WORDS = {
 
 
 def _known_keys(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
+    found: Any = model
     for part in location:
-        field = model.model_fields[str(part)]
-        assert isinstance(field.annotation, type)  # noqa: S101 - only models forbid keys
-        model = field.annotation
-    return list(model.model_fields)
+        if get_origin(found) is dict:  # by name: what each of its values is
+            found = get_args(found)[1]
+        elif get_origin(found) is tuple:
+            found = get_args(found)[0]
+        else:
+            found = found.model_fields[str(part)].annotation
+        if get_origin(found) is Annotated:
+            found = get_args(found)[0]
+    return list(found.model_fields)
 
 
 def _line(top: YamlMap, location: Iterable[int | str]) -> int:

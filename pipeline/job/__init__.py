@@ -21,7 +21,15 @@ from pydantic import (
 )
 
 from pipeline.errors import JobError
-from pipeline.job_words import in_words
+from pipeline.job.checks import Checks
+from pipeline.job.design import Models, Target, TargetPart, for_model, split_model, with_model
+from pipeline.job.guards import Guards
+from pipeline.job.notify import Recipient
+from pipeline.job.provenance import ProvenancePart, switched
+from pipeline.job.renditions import Renditions
+from pipeline.job.schedule import Schedule
+from pipeline.job.values import Bytes
+from pipeline.job.words import in_words
 from pipeline.manifest.names import name_problem
 from pipeline.manifest.problems import quoted
 from pipeline.manifest.safe_yaml import (
@@ -33,22 +41,12 @@ from pipeline.manifest.safe_yaml import (
     load_yaml,
     plain,
 )
+from pipeline.pictures.framing import OutputSize, parse_size
 
 MAX_PROBLEMS = 50
 
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|[kKMG]B|[KMG]iB)?\s*").fullmatch
-_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _SECRET_KEY = re.compile(r"(?:.*[_-])?(?:api_?key|key|token|secret|password|authorization)", re.I)
 _SECRET_VALUE = re.compile(r"Bearer\s.+|sk-[\w-]{16,}|[0-9a-f]{32,}", re.I)
-
-
-def _bytes(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    found = _SIZE(value)
-    if found is None:
-        raise ValueError(f"{quoted(value)} is no size (512MB, 64MiB, or a number of bytes)")
-    return int(float(found.group(1)) * _UNITS[(found.group(2) or "B").upper()])
 
 
 def _listed(value: Any) -> Any:
@@ -107,7 +105,6 @@ def _store(value: str) -> str:
     return value
 
 
-Bytes = Annotated[int, BeforeValidator(_bytes), Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PerMinute = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -136,13 +133,17 @@ class Endpoint(_Part):
 
 
 class Inputs(_Part):
-    """How input pictures are found and prepared. ``max_side`` in pixels."""
+    """How input pictures are found and prepared. ``max_side`` in pixels. ``fit``: how the first is
+    brought to a shape that the model has; ``fill``: what padding shows.
+    """
 
     root: JobPath | None = None
     max_side: Annotated[int, Field(ge=64, le=16_384)] = 2048
     max_bytes: Bytes = 7 * 10**6
     background: Annotated[str, BeforeValidator(_colour)] = "white"
     embed_urls: bool = False
+    fit: Literal["none", "pad", "crop"] = "none"
+    fill: Literal["background", "edge"] = "background"
 
 
 class Limits(_Part):
@@ -191,12 +192,29 @@ class Canary(_Part):
     max_seconds_p95: Seconds | None = None
 
 
+def _output_size(value: str) -> str:
+    try:
+        parse_size(value)
+    except JobError as error:
+        raise ValueError(str(error).removeprefix("outputs.size: ")) from None
+    return value
+
+
 class Outputs(_Part):
-    """``image``: the template of a picture's name. ``store``: an fsspec URL for the pictures."""
+    """``image``: the template of a picture's name. ``store``: an fsspec URL for the pictures.
+    ``size`` and ``alpha``: of the finished pictures, see `finished_size`.
+    """
 
     directory: JobPath
     image: str = "{{ id }}"
     store: Annotated[str, AfterValidator(_store)] | None = None
+    size: Annotated[str, AfterValidator(_output_size)] = "as_returned"
+    alpha: Literal["as_returned", "restore"] = "as_returned"
+
+    @property
+    def finished_size(self) -> OutputSize:
+        """``size``, read."""
+        return parse_size(self.size)
 
 
 class Job(_Part):
@@ -204,20 +222,28 @@ class Job(_Part):
 
     name: str
     manifest: Annotated[tuple[JobPath, ...], BeforeValidator(_listed), Field(min_length=1)]
+    format: Literal["auto", "table", "shopify", "google"] = "auto"
+    columns: dict[
+        str, Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+    ] = {}
     prompt: str | None = None
     parameters: dict[str, Any] = {}
     endpoint: Endpoint = Endpoint()
+    models: Models = ()
+    target_accepted: TargetPart = Target()
     inputs: Inputs = Inputs()
     limits: Limits = Limits()
     retry: Retry = Retry()
     budget: Budget = Budget()
     canary: Canary = Canary()
+    guards: Guards = Guards()
     outputs: Outputs
     confirm_above_usd: Dollars = 1.0
-    checks: dict[str, Any] = {}
-    renditions: dict[str, Any] = {}
-    schedule: dict[str, Any] = {}
-    notify: tuple[Any, ...] = ()
+    checks: Checks = Checks()
+    renditions: Renditions = {}
+    provenance: Annotated[ProvenancePart, BeforeValidator(switched)] = ProvenancePart()
+    schedule: Schedule = Schedule()
+    notify: Annotated[tuple[Recipient, ...], BeforeValidator(_listed)] = ()
 
     _path: Path = PrivateAttr()
 
@@ -263,27 +289,28 @@ class Job(_Part):
             raise ValueError(f"{quoted(name)} cannot name a folder: {problem}")
         return name
 
-    @field_validator("checks", "renditions", "schedule", "notify")
-    @classmethod
-    def _later(cls, value: Any) -> Any:
-        if value:
-            raise ValueError("it is not part of this version (remove what it holds)")
-        return value
+    @property
+    def finishes(self) -> bool:
+        """Whether finished pictures are made beside the ones that come back."""
+        outputs = self.outputs
+        as_it_came = (outputs.size, outputs.alpha) == ("as_returned", "as_returned")
+        return self.inputs.fit != "none" or not as_it_came
 
 
 def load_job(path: Path | str) -> Job:
     """The job in a YAML file. Raises `JobError` with all that is wrong, a line each."""
-    path = Path(path)
+    path, model = split_model(Path(path))
     label = path.name
     top = load_yaml(path, label, error=JobError)
     problems = [f"{label}:{line}: {message}" for line, message in _secrets(top)]
     if not problems:
         location = Path(os.path.abspath(path))  # noqa: PTH100 - links are not followed
         try:
-            return Job.model_validate(
+            job = Job.model_validate(
                 _values(top, location),
-                context={"folder": location.parent, "path": location},
+                context={"folder": location.parent, "path": with_model(location, model)},
             )
+            return job.model_copy(update=for_model(job, model)) if model else job
         except ValidationError as error:
             found = [
                 in_words(dict(problem), top, Job) for problem in error.errors(include_url=False)
@@ -300,7 +327,11 @@ def read_api_key(job: Job, environ: Mapping[str, str]) -> str | None:
 
     ``None`` when there is none. Never kept in the job. Raises `JobError` (an unreadable file).
     """
-    name = job.endpoint.api_key_env
+    return read_variable(job, job.endpoint.api_key_env, environ)
+
+
+def read_variable(job: Job, name: str, environ: Mapping[str, str]) -> str | None:
+    """Any variable that the job names, from the same places as `read_api_key`."""
     if key := environ.get(name, "").strip():
         return key
     from dotenv import dotenv_values
@@ -327,6 +358,8 @@ def _values(top: YamlMap, path: Path) -> dict[str, Any]:
     values: dict[str, Any] = _stated(as_text(top))
     if "parameters" in top.entries and "parameters" in values:
         values["parameters"] = plain(top.entries["parameters"])
+    if isinstance(top.entries.get("checks"), YamlMap):
+        values["checks"] = _stated(plain(top.entries["checks"]))
     inputs = top.entries.get("inputs")
     if isinstance(inputs, YamlMap) and "background" in inputs.entries:
         # '#fff' without quotes is a comment: not to be taken for the default in silence.
