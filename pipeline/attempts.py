@@ -3,8 +3,17 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from pipeline.best_pictures import Held
 from pipeline.budget import Budget
-from pipeline.errors import BadResponseError, EditError, FatalError, PipelineError, StoreError
+from pipeline.errors import (
+    BadResponseError,
+    BudgetReachedError,
+    CheckFailedError,
+    EditError,
+    FatalError,
+    PipelineError,
+    StoreError,
+)
 from pipeline.models import (
     Attempt,
     AttemptEnd,
@@ -37,6 +46,21 @@ class Reservation(Protocol):
     def keep_unknown(self) -> None: ...
 
 
+class BothReservations:
+    """The money of a re-roll: of the run's, and of what re-rolls may cost."""
+
+    def __init__(self, *reservations: Reservation) -> None:
+        self._reservations = reservations
+
+    def settle(self, cost_usd: float | None) -> None:
+        for one in self._reservations:
+            one.settle(cost_usd)
+
+    def keep_unknown(self) -> None:
+        for one in self._reservations:
+            one.keep_unknown()
+
+
 class Question(Protocol):
     """What the provider's logs are asked about one ambiguous attempt."""
 
@@ -64,7 +88,7 @@ class Inquirer(Protocol):
 
 class Attempts:
     """Opens the attempts of one run. ``now``: seconds since the epoch. ``inquirer``: is asked
-    about ambiguous ones; without it they stay unknown.
+    about ambiguous ones; without it they stay unknown. ``rerolls``: what re-rolls may cost.
     """
 
     def __init__(
@@ -75,8 +99,10 @@ class Attempts:
         now: Callable[[], float],
         run_id: str,
         inquirer: Inquirer | None = None,
+        rerolls: Budget | None = None,
     ) -> None:
         self.ledger = ledger
+        self.rerolls = rerolls
         self.budget = budget
         self.now = now
         self.run_id = run_id
@@ -89,9 +115,25 @@ class Attempts:
         lost = self.inquirer.lost_usd if self.inquirer is not None else 0.0
         return self.budget.unknown_usd + lost
 
-    def open(self, planned: Planned, *, number: int, images: int) -> "OpenAttempt":
-        """Sets the money of an edit's ``number``-th attempt aside. Raises `BudgetReachedError`."""
-        reservation = self.budget.reserve(images)
+    def open(
+        self, planned: Planned, *, number: int, images: int, again: bool = False
+    ) -> "OpenAttempt":
+        """Sets the money of an edit's ``number``-th attempt aside. ``again``: it has an answer
+        already. Raises `BudgetReachedError`.
+        """
+        reservation: Reservation
+        if again and self.rerolls is not None:
+            try:
+                own = self.rerolls.reserve(images)
+            except BudgetReachedError:
+                raise BudgetReachedError("checks.reroll_budget_usd is used up") from None
+            try:
+                reservation = BothReservations(self.budget.reserve(images), own)
+            except BudgetReachedError:
+                own.settle(0.0)
+                raise
+        else:
+            reservation = self.budget.reserve(images)
         self._count += 1
         return OpenAttempt(
             self,
@@ -203,8 +245,8 @@ class OpenAttempt:
             ),
         )
 
-    def success(self, response: EditResponse) -> AttemptEnd:
-        """The row of its end."""
+    def success(self, response: EditResponse, wrong: str = "") -> AttemptEnd:
+        """The row of its end. ``wrong``: what checks say against its pictures."""
         return AttemptEnd(
             status="succeeded",
             finished_at=self._answered_at,
@@ -212,6 +254,8 @@ class OpenAttempt:
             cost_source=response.cost_source,
             http_status=response.http_status,
             inference_id=response.inference_id,
+            error_code=CheckFailedError.code if wrong else None,
+            error_message=wrong or None,
         )
 
     def _end_by(
@@ -250,7 +294,8 @@ class OpenAttempt:
 class Progress:
     """What one edit has come to so far. ``first_at``: loop time of its first attempt; ``held_s``:
     how long outages and the logs have held it since; ``tokens``: what its last retry took from the
-    quota; ``asked``: while it waits for the logs, see `OpenAttempt`.
+    quota; ``asked``: while it waits for the logs, see `OpenAttempt`; ``held``: the pictures of
+    earlier answers, while better ones are asked for; ``wanted``: how many.
     """
 
     def __init__(self, started_at: float) -> None:
@@ -262,6 +307,8 @@ class Progress:
         self.cost_usd: float | None = None
         self.tries = Tries()
         self.asked: tuple[Question, EditError] | None = None
+        self.held: Held | None = None
+        self.wanted = 0
 
     def spend(self, usd: float | None) -> None:
         if usd is not None:

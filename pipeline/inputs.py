@@ -9,17 +9,36 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pybase64
 
 from pipeline.errors import InputError
 from pipeline.limits.bytes_held import ByteGate
 from pipeline.models import ImageRef, ModelSpec, PreparedImage, RemoteImage
-from pipeline.pictures.prepare import PrepareSettings
+from pipeline.pictures.framing import Framing
+from pipeline.pictures.offered import offered, shape_field
+from pipeline.pictures.prepare import FramedImage, PrepareSettings
 from pipeline.pictures.ratio import nearest_ratio
 from pipeline.pictures.shared import PreparedCache
 from pipeline.planning import Planned
 
 InputImage = PreparedImage | RemoteImage
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """An edit's inputs, in order. ``images``: as they are sent. ``sources``: where they come from,
+    as a path or bytes; None where only the provider sees them.
+    """
+
+    images: tuple[InputImage, ...]
+    sources: tuple[str | bytes | None, ...]
+
+    @property
+    def framing(self) -> Framing | None:
+        """How the first lies in what is sent of it; None where it was not seen here."""
+        first = self.images[0] if self.images else None
+        return first.framing if isinstance(first, FramedImage) else None
+
 
 FETCH_TIMEOUT_S = 60.0
 FETCH_MAX_BYTES = 64 * 1024 * 1024
@@ -32,13 +51,21 @@ class Inputs:
     """Prepares pictures in threads, each shared one once.
 
     ``embed_urls``: pictures given as URLs are fetched here and sent along, instead of letting the
-    provider fetch them.
+    provider fetch them. ``model``: whose shapes a first input is brought to, if the settings say
+    so.
     """
 
     def __init__(
-        self, settings: PrepareSettings, *, embed_urls: bool, max_bytes_in_flight: int
+        self,
+        settings: PrepareSettings,
+        *,
+        embed_urls: bool,
+        max_bytes_in_flight: int,
+        model: ModelSpec | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings = settings.unfitted()
+        self._first = settings
+        self._model = model
         self._cache = PreparedCache()
         self._embed_urls = embed_urls
         self._gate = ByteGate(max_bytes_in_flight)
@@ -46,26 +73,47 @@ class Inputs:
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
-    async def ready(self, planned: Planned) -> AsyncIterator[tuple[InputImage, ...]]:
-        """The edit's inputs, in order; their memory counts until the context ends.
+    async def ready(self, planned: Planned) -> AsyncIterator[Ready]:
+        """The edit's inputs; their memory counts until the context ends.
 
         Raises `InputError`.
         """
         refs = planned.edit.images
+        settings = [self._settings] * len(refs)
+        if refs:
+            settings[0] = self._for_first(planned)
         known = [
-            self._cache.kept(digest, self._settings) if ref.kind == "file" else None
-            for ref, digest in zip(refs, planned.digests, strict=True)
+            self._cache.kept(digest, one) if ref.kind == "file" else None
+            for ref, digest, one in zip(refs, planned.digests, settings, strict=True)
         ]
         if all(known):
-            yield tuple([image for image in known if image is not None])
+            yield Ready(
+                images=tuple([image for image in known if image is not None]),
+                sources=tuple([ref.path for ref in refs]),
+            )
             return
         async with self._gate.hold(sum([self._most_bytes(ref) for ref in refs])):
-            yield tuple(
-                [
-                    image or await self._prepare(ref, digest)
-                    for image, ref, digest in zip(known, refs, planned.digests, strict=True)
-                ]
+            sources = tuple([await self._source(ref) for ref in refs])
+            yield Ready(
+                images=tuple(
+                    [
+                        image or await self._prepare(ref, source, digest, one)
+                        for image, ref, source, digest, one in zip(
+                            known, refs, sources, planned.digests, settings, strict=True
+                        )
+                    ]
+                ),
+                sources=sources,
             )
+
+    def _for_first(self, planned: Planned) -> PrepareSettings:
+        """How the first is prepared: brought to the shape that the edit asks for, or to any of the
+        model's.
+        """
+        if self._first.fit == "none" or self._model is None:
+            return self._settings
+        shapes = offered(self._model, planned.edit.parameters)
+        return msgspec.structs.replace(self._first, shapes=shapes)
 
     async def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -82,19 +130,21 @@ class Inputs:
         except OSError:
             return 0  # preparing says what is wrong with it
 
-    async def _prepare(self, ref: ImageRef, digest: str) -> InputImage:
-        source: str | bytes
+    async def _source(self, ref: ImageRef) -> str | bytes | None:
         if ref.kind == "file":
-            source = ref.path
-        elif ref.kind == "data":
-            source = _decoded(ref.source)
-        elif self._embed_urls:
-            source = await self._fetch(ref.source)
-        else:
+            return ref.path
+        if ref.kind == "data":
+            return _decoded(ref.source)
+        return await self._fetch(ref.source) if self._embed_urls else None
+
+    async def _prepare(
+        self, ref: ImageRef, source: str | bytes | None, digest: str, settings: PrepareSettings
+    ) -> InputImage:
+        if source is None:
             return RemoteImage(url=ref.source)
         return await asyncio.get_running_loop().run_in_executor(
             self._threads,
-            lambda: self._cache.get(source, digest, self._settings, name=_short(ref.source)),
+            lambda: self._cache.get(source, digest, settings, name=_short(ref.source)),
         )
 
     async def _fetch(self, url: str) -> bytes:
@@ -127,14 +177,20 @@ def final_parameters(
     model: ModelSpec, parameters: Mapping[str, Any], images: Sequence[InputImage]
 ) -> dict[str, Any]:
     """Parameters as they are sent: ``aspect_ratio: auto`` (the default) becomes the listed ratio
-    nearest to the first input. A picture that only the provider sees has no size here: then
-    nothing is sent and the model's own default holds.
+    nearest to the first input, or the shape that this was brought to. A picture that only the
+    provider sees has no size here: then nothing is sent and the model's own default holds.
     """
     final = dict(parameters)
+    field = shape_field(model)
+    first = images[0] if images else None
+    if field and isinstance(first, FramedImage) and first.framing.ratio:
+        if final.get(field, "auto") in (None, "auto"):
+            final[field] = first.framing.ratio
+        return final
     ratio = model.parameters.get("aspect_ratio")
     if ratio is not None and final.get("aspect_ratio", "auto") == "auto":
         final.pop("aspect_ratio", None)
-        if images and isinstance(first := images[0], PreparedImage):
+        if isinstance(first, PreparedImage):
             final["aspect_ratio"] = nearest_ratio(first.width, first.height, ratio.choices)
     return final
 

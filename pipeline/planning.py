@@ -26,7 +26,8 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """An edit and what the ledger says of it. ``digests``: of its inputs, in order.
 
     ``previous``: paths of the pictures it has from an earlier answer. ``base``: of a redo, the
-    fingerprint of the manifest's own edit; else empty.
+    fingerprint of the manifest's own edit; else empty. ``answered``: its record is an answer, which
+    a retry replaces only by a success.
     """
 
     edit: Edit
@@ -35,6 +36,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     previous: tuple[str, ...] = ()
     base: str = ""
+    answered: bool = False
 
 
 class Unready(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +139,7 @@ class Planner:
             state=state,
             previous=self._pictures(edit.id) if state in ("changed", "again") else (),
             base=base,
+            answered=known is not None and known[1] in ("succeeded", "refused", "rejected"),
         )
 
     def _pictures(self, edit_id: str) -> tuple[str, ...]:

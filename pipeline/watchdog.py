@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Phase = Literal["inputs", "outage", "slot", "ledger", "endpoint", "store", "record"]
+Phase = Literal["inputs", "outage", "slot", "ledger", "endpoint", "store", "checks", "record"]
 
 PHASES: dict[Phase, str] = {
     "inputs": "preparing inputs",
@@ -21,11 +21,12 @@ PHASES: dict[Phase, str] = {
     "ledger": "waiting for the attempt's row",
     "endpoint": "waiting for the answer",
     "store": "waiting for the picture's flush",
+    "checks": "looking at the picture",
     "record": "waiting for the record",
 }
 """In words. A place stands for cooldowns and rates as well."""
 
-UNBOUNDED: frozenset[Phase] = frozenset({"inputs", "ledger", "store", "record"})
+UNBOUNDED: frozenset[Phase] = frozenset({"inputs", "ledger", "store", "checks", "record"})
 """Phases that wait for a disk or a thread, which may hang without saying so. The others end by
 themselves: requests by their own deadlines, a slot with the requests before it, an outage with
 the breaker's patience."""

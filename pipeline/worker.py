@@ -1,7 +1,7 @@
 """One edit, from its inputs to its record. Reads top to bottom."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from random import Random
 
@@ -9,6 +9,7 @@ from pipeline.attempts import Attempts, OpenAttempt, Progress, Question
 from pipeline.backlog import Later
 from pipeline.endpoints import Endpoint
 from pipeline.errors import (
+    BudgetReachedError,
     ConnectionFailed,
     EditError,
     FatalError,
@@ -18,14 +19,14 @@ from pipeline.errors import (
     StoreError,
 )
 from pipeline.guards import Guards
-from pipeline.inputs import InputImage, Inputs, final_parameters
-from pipeline.keeping import keep
+from pipeline.inputs import Inputs, Ready
 from pipeline.limits.throttle import Slot, Throttle
-from pipeline.models import EditRequest, EditResponse, Record, Status, StoredImage
+from pipeline.models import EditRequest, EditResponse, Record, Status
 from pipeline.planning import Planned
 from pipeline.retries.policy import RETRY_AFTER_MAX_S, Answer, RetryQuota, decide
 from pipeline.setbacks import AttemptEnded, CoolingDown, Retrying, Setback
 from pipeline.stores import OutputStore
+from pipeline.verdicts.answers import Answers
 from pipeline.watchdog import Doing
 
 __all__ = ["CoolingDown", "Retrying", "Setback", "Worker"]
@@ -44,6 +45,7 @@ class Worker:
         endpoint: Endpoint,
         store: OutputStore,
         attempts: Attempts,
+        answers: Answers,
         inputs: Inputs,
         throttle: Throttle,
         guards: Guards,
@@ -54,6 +56,7 @@ class Worker:
         self._endpoint = endpoint
         self._store = store
         self._attempts = attempts
+        self._answers = answers
         self._inputs = inputs
         self._throttle = throttle
         self._gate = guards.gate
@@ -81,8 +84,11 @@ class Worker:
             async with asyncio.timeout(None) as deadline:  # the watchdog's, and no timer of its own
                 doing = self._watchdog.begin(planned.edit.id, deadline)
                 try:
-                    async with self._inputs.ready(planned) as images:
-                        return await self._attempt(planned, images, progress, doing)
+                    async with self._inputs.ready(planned) as ready:
+                        outcome = None
+                        while outcome is None:
+                            outcome = await self._attempt(planned, ready, progress, doing)
+                        return outcome
                 except InputError as error:
                     return await self._fail(planned, error, progress)
                 finally:
@@ -97,9 +103,10 @@ class Worker:
         return await self._fail(planned, error, Progress(started_at=self._now()))
 
     async def _attempt(
-        self, planned: Planned, images: Sequence[InputImage], progress: Progress, doing: Doing
-    ) -> Record | Later:
-        parameters = final_parameters(self._endpoint.model, planned.edit.parameters, images)
+        self, planned: Planned, ready: Ready, progress: Progress, doing: Doing
+    ) -> Record | Later | None:
+        """``None``: its pictures are not all right or not all there, and it is asked once more."""
+        parameters = self._answers.parameters(planned, progress, ready.images)
         asked = self._endpoint.model.count(parameters)
         probe = False
         with ExitStack() as commitment:
@@ -111,34 +118,52 @@ class Worker:
                         if not self._gate.passes(probe=probe):
                             continue  # it went down while this one waited for its place
                         attempt = self._attempts.open(
-                            planned, number=progress.attempts + 1, images=asked
+                            planned,
+                            number=progress.attempts + 1,
+                            images=asked,
+                            again=progress.held is not None,
                         )
                         commitment.enter_context(self._committed())
                         await self._start(attempt, progress, doing)
                         request = EditRequest(
                             id=attempt.id,
                             prompt=planned.edit.prompt,
-                            images=tuple(images),
+                            images=ready.images,
                             parameters=parameters,
                         )
                         response, seconds = await self._ask(request, attempt, progress, doing)
                     break
                 self._throttle.succeeded(slot)
                 doing.now_in("store")
-                try:
-                    stored = await keep(self._store, response, attempt, name=planned.edit.output)
-                except BaseException as error:
-                    outcome = getattr(error, "code", "not_kept")
-                    self._ended(doing.edit_id, outcome, seconds, response.cost_usd)
-                    raise
-                self._gate.heard(None, probe=probe)
-                probe = False
-                self._quota.succeeded(progress.tokens)
-                doing.now_in("record")
-                record = await self._succeed(planned, progress, attempt, response, stored)
-                usd, kept = response.cost_usd, len(stored)
-                self._ended(doing.edit_id, "succeeded", seconds, usd, kept)
+                async with self._answers.room(response, attempt):
+                    try:
+                        kept = await self._answers.keep(planned, progress, attempt, response)
+                    except BaseException as error:
+                        outcome = getattr(error, "code", "not_kept")
+                        self._ended(doing.edit_id, outcome, seconds, response.cost_usd)
+                        raise
+                    self._gate.heard(None, probe=probe)
+                    probe = False
+                    self._quota.succeeded(progress.tokens)
+                    doing.now_in("checks" if self._answers.looks else "record")
+                    record = await self._answers.judge(
+                        planned,
+                        progress,
+                        attempt,
+                        response,
+                        kept,
+                        ready=ready,
+                        parameters=parameters,
+                    )
+                usd = response.cost_usd
+                self._ended(doing.edit_id, "succeeded", seconds, usd, len(kept))
                 return record
+            except BudgetReachedError as reached:
+                if progress.held is None:
+                    raise
+                progress.held.not_asked()
+                commitment.enter_context(self._committed())
+                return await self._answers.conclude(planned, progress, why=str(reached))
             except EditError as error:
                 failure = error
                 if isinstance(failure, RateLimitError):
@@ -231,12 +256,13 @@ class Worker:
         status: Status = "failed",
         why: str = "",
     ) -> Record:
-        record = self._record(
-            planned,
-            progress,
-            status=status,
-            error_code=error.code,
-            error_message=f"{error} ({why})" if why else str(error),
+        words = f"{error} ({why})" if why else str(error)
+        if progress.held is not None:
+            return await self._answers.conclude(
+                planned, progress, why=f"asked again, and no picture came: {words}"
+            )
+        record = self._answers.record(
+            planned, progress, status=status, error_code=error.code, error_message=words
         )
         await self._attempts.ledger.record(record)
         return record
@@ -317,49 +343,6 @@ class Worker:
                 concurrency=state.concurrency,
                 requests_per_minute=state.requests_per_minute,
             )
-        )
-
-    async def _succeed(
-        self,
-        planned: Planned,
-        progress: Progress,
-        attempt: OpenAttempt,
-        response: EditResponse,
-        stored: tuple[StoredImage, ...],
-    ) -> Record:
-        record = self._record(planned, progress, status="succeeded", images=stored)
-        await self._attempts.ledger.record(
-            record, attempt_id=attempt.id, end=attempt.success(response)
-        )
-        # Only now: until the new record is durable, the old one is what the ledger shows.
-        for path in set(planned.previous).difference(image.path for image in stored):
-            await self._store.remove(path)
-        return record
-
-    def _record(
-        self,
-        planned: Planned,
-        progress: Progress,
-        *,
-        status: Status,
-        images: tuple[StoredImage, ...] = (),
-        error_code: str | None = None,
-        error_message: str | None = None,
-    ) -> Record:
-        return Record(
-            edit=planned.edit,
-            model=self._endpoint.model.id,
-            fingerprint=planned.fingerprint,
-            run_id=self._attempts.run_id,
-            status=status,
-            attempts=progress.attempts,
-            started_at=progress.started_at,
-            finished_at=self._now(),
-            images=images,
-            cost_usd=progress.cost_usd,
-            error_code=error_code,
-            error_message=error_message,
-            base=planned.base,
         )
 
 

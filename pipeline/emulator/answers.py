@@ -11,6 +11,7 @@ from pipeline.emulator.bill import CREDITS_PER_USD
 from pipeline.emulator.faults import Decision
 from pipeline.emulator.hosting import Hosted
 from pipeline.emulator.pictures import MIME, Picture
+from pipeline.emulator.png import blank_png, plain_png
 from pipeline.emulator.profile import Profile
 from pipeline.emulator.shapes import DOCUMENTED_STATUS, Item, body_of
 from pipeline.emulator.validate import Asked
@@ -68,6 +69,8 @@ def with_pictures(
         pictures = [pictures[0]] * len(pictures)
     elif fault == "no_op_edit":
         pictures = [_unedited(asked) or pictures[0]] * len(pictures)
+    elif fault in ("blank_picture", "wrong_shape", "repeated_picture"):
+        pictures = [_wrong(fault, asked, index) for index in range(len(pictures))]
     items = [_item(world, picture, payload, fault, dice) for picture in pictures]
     body = body_of(
         shape,
@@ -173,6 +176,21 @@ def _unedited(asked: Asked) -> Picture | None:
     if first is None or first.data is None:
         return None
     return Picture(first.data, first.mime or "image/png", first.width, first.height)
+
+
+def _wrong(fault: str, asked: Asked, index: int) -> Picture:
+    size = _otherwise(asked.size) if fault == "wrong_shape" else asked.size
+    if fault == "blank_picture":
+        data = blank_png(size)
+    else:
+        data = plain_png(size, f"{asked.key if fault == 'wrong_shape' else fault}|{index}")
+    return Picture(data, "image/png", *size)
+
+
+def _otherwise(size: tuple[int, int]) -> tuple[int, int]:
+    """A size of the other orientation; of a square one, wide."""
+    width, height = size
+    return (height, width) if width != height else (width * 3 // 2, height * 2 // 3)
 
 
 def _another(mime: str) -> str:

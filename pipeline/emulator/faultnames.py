@@ -35,6 +35,9 @@ FAULTS: dict[str, Moment] = {
     "fewer_pictures": Moment.ANSWER,
     "identical_pictures": Moment.ANSWER,
     "no_op_edit": Moment.ANSWER,
+    "blank_picture": Moment.ANSWER,
+    "wrong_shape": Moment.ANSWER,
+    "repeated_picture": Moment.ANSWER,
     "expired_url": Moment.ANSWER,
     "slow_download": Moment.ANSWER,
     "wrong_content_type": Moment.ANSWER,
@@ -49,3 +52,13 @@ FAULTS: dict[str, Moment] = {
 
 STICKY = ("refused_400", "refused_200_text")
 """Drawn once for an edit, not for each request of it: moderation says the same thing every time."""
+
+SPOILT = (
+    "fewer_pictures",
+    "identical_pictures",
+    "no_op_edit",
+    "blank_picture",
+    "wrong_shape",
+    "repeated_picture",
+)
+"""Pictures are missing, or wrong: whoever looks at them asks again, and wants others."""

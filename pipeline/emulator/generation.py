@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import math
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from aiohttp import web
 
 from pipeline.emulator import answers, delivery
-from pipeline.emulator.faultnames import FAULTS, Moment
+from pipeline.emulator.faultnames import FAULTS, SPOILT, Moment
 from pipeline.emulator.faults import Decision
 from pipeline.emulator.inputs import Input
 from pipeline.emulator.pictures import BrokenInputError, Picture
@@ -36,6 +37,8 @@ class Generations:
     def __init__(self, world: World, fetch: Fetch) -> None:
         self._world = world
         self._fetch = fetch
+        # Who asks again because of what was wrong with a picture gets others.
+        self._spoilt: Counter[str] = Counter()
         # Large bodies are taken in a few at a time; the rest wait in the kernel, not in memory.
         self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
@@ -133,7 +136,10 @@ class Generations:
         pictures: list[Picture] = []
         if works and number:
             try:
-                pictures = await world.painter.paint(asked, profile, dice, number)
+                first = self._spoilt[asked.subject]
+                if decision.fault in SPOILT:
+                    self._spoilt[asked.subject] += number
+                pictures = await world.painter.paint(asked, profile, dice, number, first=first)
             except BrokenInputError as exc:
                 world.log(seen, asked.model, created=created, spent=None)
                 raise ProviderError(400, "Unable to process input image") from exc

@@ -36,9 +36,11 @@ class Painter:
         )
 
     async def paint(
-        self, asked: Asked, profile: Profile, dice: random.Random, count: int
+        self, asked: Asked, profile: Profile, dice: random.Random, count: int, *, first: int = 0
     ) -> list[Picture]:
         """`count` pictures for a request; the dice choose the file format by the weights.
+
+        `first`: how many of the same subject there were before.
 
         Raises:
             BrokenInputError: only full pictures find this out; plain ones never decode an input.
@@ -49,11 +51,14 @@ class Painter:
         if wanted in MIME:
             form = wanted
         if profile.pictures == "plain" and form == "png":
-            return [_plain(asked, index, profile.plain_bytes) for index in range(count)]
+            numbers = range(first, first + count)
+            return [_plain(asked, index, profile.plain_bytes) for index in numbers]
         loop = asyncio.get_running_loop()
         return await asyncio.gather(
             *(
-                loop.run_in_executor(self.pool, _draw, asked, index, count, form, profile.pictures)
+                loop.run_in_executor(
+                    self.pool, _draw, asked, first + index, first + count, form, profile.pictures
+                )
                 for index in range(count)
             )
         )

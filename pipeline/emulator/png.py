@@ -29,6 +29,14 @@ def plain_png(size: tuple[int, int], seed: str, *, weight: int = 0) -> bytes:
     return head + palette + _chunk(b"paDs", _noise(padding)) + tail
 
 
+def blank_png(size: tuple[int, int]) -> bytes:
+    """A PNG of `size` pixels, all of them white."""
+    width, height = size
+    rows = (b"\0" + b"\xff" * ((width + 7) // 8)) * height
+    head = _SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+    return head + _chunk(b"IDAT", zlib.compress(rows, 6)) + _chunk(b"IEND", b"")
+
+
 def quick_png(picture: "Image.Image") -> bytes:
     """An RGB picture as PNG.
 

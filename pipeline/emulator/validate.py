@@ -50,6 +50,12 @@ class Asked:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     @property
+    def subject(self) -> str:
+        """The same for every request about these inputs in these words."""
+        parts = [self.model.id, self.prompt, [one.identity for one in self.inputs]]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @property
     def ratio(self) -> str | None:
         """The ratio of the output; `None` when a size in pixels was asked for."""
         if "aspect_ratio" in self.options and self.model.ratios:

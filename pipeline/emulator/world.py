@@ -1,6 +1,7 @@
 """Everything one running emulator knows: settings, limits, plan, account, pictures, visitors."""
 
 import re
+import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -158,7 +159,7 @@ class World:
 
 def utc_now() -> datetime:
     """The wall clock, in UTC."""
-    return datetime.now(UTC)
+    return datetime.fromtimestamp(time.time(), UTC)
 
 
 def new_id() -> str:

@@ -27,6 +27,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     images: _Images
     count: _Count | None = None
     parameters: dict[str, ParameterSpec] = {}
+    returned: dict[str, tuple[int, int]] = {}
     prompt_max_length: int | None = None
     price_usd: float | None = None
     superseded_by: str | None = None
@@ -81,6 +82,7 @@ def _spec(model_id: str, entry: _Entry) -> ModelSpec:
         count_field=entry.count.field if entry.count else None,
         max_count=entry.count.max if entry.count else 1,
         parameters=parameters,
+        returned=entry.returned,
         prompt_max_length=entry.prompt_max_length,
         price_usd=entry.price_usd,
         superseded_by=entry.superseded_by,

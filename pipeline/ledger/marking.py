@@ -8,7 +8,7 @@ from itertools import count
 
 import msgspec
 
-from pipeline.models import Decision, StoredImage
+from pipeline.models import Decision, PictureCheck, StoredImage
 
 REJECTED = "rejected_by_reviewer"
 """The error code of what a person turned down."""
@@ -27,10 +27,11 @@ IN_USE = (
 """Whether a record or a take has a picture, or a request may be bringing it just now."""
 
 _FIELDS = ", ".join(StoredImage.__struct_fields__)
+_CHECK = ", ".join(f'"{name}"' for name in PictureCheck.__struct_fields__)
 
 _COPIED = (
     "status, fingerprint, prompt, model, parameters, variables, inputs, place, variant, attempts, "
-    "cost_usd, error_code, error_message, started_at, finished_at, run_id"
+    "cost_usd, error_code, error_message, started_at, finished_at, run_id, sent"
 )
 """What a record and a take have alike; ``base`` is more exact in a take."""
 
@@ -109,6 +110,7 @@ def set_aside(connection: sqlite3.Connection, one: Decision, moves: Sequence[Mov
             (one.id, number, position, *values),
         )
     connection.execute("DELETE FROM images WHERE edit_id = ?", (one.id,))
+    _set_checks_aside(connection, one.id, number)
     _wait(connection, one)
 
 
@@ -135,6 +137,7 @@ def put_back(connection: sqlite3.Connection, edit_id: str, moves: Sequence[Move]
             f"VALUES (?, ?, {', '.join('?' * len(values))})",
             (edit_id, position, *values),
         )
+    _put_checks_back(connection, edit_id, number)
     for table in ("take_images", "takes"):
         connection.execute(
             f"DELETE FROM {table} WHERE edit_id = ? AND number = ?", (edit_id, number)
@@ -167,6 +170,29 @@ def first_path(path: str, number: int) -> str:
     """
     stem, _, extension = path.removeprefix(f"{TAKES}/").rpartition(".")
     return f"images/{stem.removesuffix(f'-v{number}')}.{extension}"
+
+
+def _set_checks_aside(connection: sqlite3.Connection, edit_id: str, number: int) -> None:
+    """What was measured on a record that becomes a take."""
+    connection.execute(
+        f"INSERT INTO take_checks (edit_id, number, {_CHECK}) "
+        f"SELECT edit_id, ?2, {_CHECK} FROM checks WHERE edit_id = ?1",
+        (edit_id, number),
+    )
+    connection.execute("DELETE FROM checks WHERE edit_id = ?", (edit_id,))
+
+
+def _put_checks_back(connection: sqlite3.Connection, edit_id: str, number: int) -> None:
+    """The other way round."""
+    connection.execute("DELETE FROM checks WHERE edit_id = ?", (edit_id,))
+    connection.execute(
+        f"INSERT INTO checks (edit_id, {_CHECK}) "
+        f"SELECT edit_id, {_CHECK} FROM take_checks WHERE edit_id = ?1 AND number = ?2",
+        (edit_id, number),
+    )
+    connection.execute(
+        "DELETE FROM take_checks WHERE edit_id = ? AND number = ?", (edit_id, number)
+    )
 
 
 def _set_aside_path(path: str, number: int) -> str:

@@ -162,6 +162,51 @@ MIGRATIONS: Sequence[Migration] = (
         ) THEN '_' || position ELSE '' END
         WHERE lower(label) IN ('variant', 'decision', 'note')""",
     ),
+    (
+        "ALTER TABLE edits ADD COLUMN sent TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE takes ADD COLUMN sent TEXT NOT NULL DEFAULT ''",
+        """CREATE TABLE checks (
+            edit_id TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            value REAL,
+            "limit" REAL,
+            passed INTEGER NOT NULL,
+            message TEXT NOT NULL,
+            PRIMARY KEY (edit_id, position, name)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE take_checks (
+            edit_id TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            value REAL,
+            "limit" REAL,
+            passed INTEGER NOT NULL,
+            message TEXT NOT NULL,
+            PRIMARY KEY (edit_id, number, position, name)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE finished (
+            edit_id TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            path TEXT NOT NULL,
+            source_sha256 TEXT NOT NULL,
+            PRIMARY KEY (edit_id, position)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE likenesses (
+            edit_id TEXT NOT NULL,
+            position INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            packed BLOB NOT NULL,
+            PRIMARY KEY (edit_id, position)
+        ) STRICT""",
+        # As above: the view's own from now on.
+        """UPDATE columns SET label = 'row_' || label || CASE WHEN EXISTS (
+            SELECT 1 FROM columns AS other
+            WHERE lower(other.label) = 'row_' || lower(columns.label)
+        ) THEN '_' || position ELSE '' END
+        WHERE lower(label) IN ('finished', 'checks')""",
+    ),
 )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pipeline.ledger.rows import ATTEMPT_FIELDS
 
-Value = str | int | float | None
+Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
 
 _SIZES = (64, 32, 16, 8, 4, 2, 1)
@@ -110,6 +110,7 @@ EDITS = _insert(
         "finished_at",
         "run_id",
         "base",
+        "sent",
     ),
     key="id",
 )
@@ -119,11 +120,14 @@ NOTE = (
     "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 )
 
-IMAGES_GONE = Rows("DELETE FROM images WHERE edit_id IN (VALUES ", ")", width=1)
 
 IMAGES = _insert(
     "images", ("edit_id", "position", "path", "sha256", "size", "width", "height", "format")
 )
+
+CHECKS = _insert("checks", ("edit_id", "position", "name", "value", '"limit"', "passed", "message"))
+FINISHED = _insert("finished", ("edit_id", "position", "path", "source_sha256"))
+LIKENESSES = _insert("likenesses", ("edit_id", "position", "sha256", "packed"))
 
 ANSWERED = Rows(
     "SELECT id FROM edits WHERE status IN ('succeeded', 'refused', 'rejected') AND id IN (VALUES ",
@@ -132,8 +136,13 @@ ANSWERED = Rows(
 )
 """Of the ids given, those whose record is an answer."""
 
-DECISIONS_GONE = Rows("DELETE FROM decisions WHERE edit_id IN (VALUES ", ")", width=1)
-"""Of edits that have a new record: what a person said was about the one before."""
+OF_THE_RECORD_BEFORE = tuple(
+    [
+        Rows(f"DELETE FROM {table} WHERE edit_id IN (VALUES ", ")", width=1)
+        for table in ("images", "checks", "finished", "likenesses", "decisions")
+    ]
+)
+"""What goes when an edit has a new record. What a person said was about the one before."""
 
 INPUTS = _insert("inputs", ("path", "size", "mtime_ns", "digest"), key="path")
 

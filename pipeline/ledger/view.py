@@ -27,6 +27,8 @@ FIXED = (
     "variant",
     "decision",
     "note",
+    "finished",
+    "checks",
 )
 """The columns that are always there, in this order."""
 
@@ -44,6 +46,16 @@ _EXPRESSIONS = {
     # Not a join: with one, SQLite would make the whole view before it gives the first row.
     "decision": "(SELECT decision FROM decisions WHERE edit_id = e.id)",
     "note": "(SELECT nullif(note, '') FROM decisions WHERE edit_id = e.id)",
+    # Only while its picture is the record's own: one that was set aside leaves its row behind.
+    "finished": (
+        "(SELECT group_concat(path, ';') FROM (SELECT f.path FROM finished AS f "
+        "JOIN images AS i ON i.edit_id = f.edit_id AND i.position = f.position "
+        "AND i.sha256 = f.source_sha256 WHERE f.edit_id = e.id ORDER BY f.position))"
+    ),
+    "checks": (
+        "(SELECT group_concat(name, ';') FROM "
+        "(SELECT DISTINCT name FROM checks WHERE edit_id = e.id AND NOT passed ORDER BY name))"
+    ),
 }
 
 

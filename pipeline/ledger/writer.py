@@ -2,18 +2,21 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from pipeline.batching import Batcher
 from pipeline.errors import LedgerError
 from pipeline.ledger import statements
+from pipeline.ledger.checked import Verdict, write_verdicts
 from pipeline.ledger.faults import ledger_error, mapped_errors
+from pipeline.ledger.record_rows import ItemRows, edit_rows, end_row, whole
 from pipeline.ledger.rows import AttemptRow, Run, Settlement
 from pipeline.ledger.statements import Row, Value
 from pipeline.ledger.text import clean, cleaned, json_text
 from pipeline.ledger.view import add_columns, known_columns, make_view
-from pipeline.models import Attempt, AttemptEnd, Edit, Record
+from pipeline.models import Attempt, AttemptEnd, Record
 
 _VALUE_ERRORS = (
     sqlite3.IntegrityError,
@@ -29,28 +32,11 @@ _VALUE_ERRORS = (
 
 _ANSWERS = ("succeeded", "refused", "rejected")
 
-LONGEST_DATA_SOURCE = 100
-"""Characters kept of an input that the manifest spells out as a data URI."""
-
 PATIENCE_AT_CLOSE_MS = 200
 """How long the last checkpoint waits for readers. Without it the '-wal' file just stays."""
 
 
-class _Rows(NamedTuple):
-    """Rows of one kind for one item. Of an edit also its ``images``, the manifest's new columns
-    (``names``), and the ``end`` of the attempt that made it; ``yields``: only if the edit has no
-    answer yet.
-    """
-
-    kind: Literal["start", "end", "edit", "input"]
-    row: Row
-    images: tuple[Row, ...] = ()
-    names: tuple[str, ...] = ()
-    end: Row | None = None
-    yields: bool = False
-
-
-_Write = _Rows | Callable[[sqlite3.Connection], Any]
+_Write = ItemRows | Callable[[sqlite3.Connection], Any]
 
 
 class Ledger:
@@ -91,7 +77,7 @@ class Ledger:
     async def start_attempt(self, attempt: Attempt) -> None:
         """Writes an attempt as ``started``. Raises `LedgerError`: then nothing may be sent."""
         await self._submit(
-            _Rows(
+            ItemRows(
                 "start",
                 (
                     attempt.id,
@@ -109,7 +95,7 @@ class Ledger:
 
     def end_attempt(self, attempt_id: str, end: AttemptEnd) -> None:
         """Queues how an attempt ended. Raises `LedgerError` if the writer has failed already."""
-        self._post(_Rows("end", _end_row(attempt_id, end)))
+        self._post(ItemRows("end", end_row(attempt_id, end)))
 
     async def record(
         self,
@@ -128,8 +114,8 @@ class Ledger:
         which nothing was even sent, such as an input that is away for a night; with
         ``keep_answer`` only by a success. Raises `LedgerError`.
         """
-        ended = _end_row(attempt_id, end) if attempt_id is not None and end is not None else None
-        rows = self._edit_rows(record, ended)
+        ended = end_row(attempt_id, end) if attempt_id is not None and end is not None else None
+        rows = edit_rows(record, ended, self._columns)
         if record.status != "succeeded" and (keep_answer or not record.attempts):
             rows = rows._replace(yields=True)
         await self._submit(rows)
@@ -143,7 +129,7 @@ class Ledger:
         rows = [
             (
                 *(one.status, one.cost_usd, one.cost_source, one.inference_id),
-                *(one.error_code, _whole(one.error_message), one.attempt_id),
+                *(one.error_code, whole(one.error_message), one.attempt_id),
             )
             for one in settlements
         ]
@@ -164,14 +150,21 @@ class Ledger:
 
         ``messages``: why, by edit id; the code is ``picture_missing``. Raises `LedgerError`.
         """
-        rows = [(_whole(message), edit_id) for edit_id, message in messages.items()]
+        rows = [(whole(message), edit_id) for edit_id, message in messages.items()]
         await self._submit(
             lambda connection: connection.executemany(statements.PENDING_AGAIN, rows).rowcount
         )
 
+    async def recheck(self, verdicts: Sequence[Verdict]) -> int:
+        """Writes what checks say now of pictures that are there, in one transaction; how many edits
+        have another status. What a person decided stays. Raises `LedgerError`.
+        """
+        changed: int = await self._submit(lambda connection: write_verdicts(connection, verdicts))
+        return changed
+
     def remember_input(self, path: str, size: int, mtime_ns: int, digest: str) -> None:
         """Queues the digest of an input file, as long as size and mtime stay what they are."""
-        self._post(_Rows("input", (path, size, mtime_ns, digest)))
+        self._post(ItemRows("input", (path, size, mtime_ns, digest)))
 
     def keep_note(self, name: str, value: str) -> None:
         """Queues a text to keep under a name, replacing what was there; see `LedgerReader.note`."""
@@ -221,39 +214,6 @@ class Ledger:
             self._connection.execute(f"PRAGMA busy_timeout = {PATIENCE_AT_CLOSE_MS}")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def _edit_rows(self, record: Record, end: Row | None) -> _Rows:
-        edit = record.edit
-        names = (
-            ()
-            if edit.variables.keys() <= self._columns.keys()
-            else tuple(map(clean, edit.variables))
-        )
-        row: Row = (
-            edit.id,
-            record.status,
-            record.fingerprint,
-            _whole(edit.prompt),
-            record.model,
-            json_text(edit.parameters),
-            json_text(edit.variables),
-            json_text(_sources(edit)),
-            edit.place,
-            edit.variant,
-            record.attempts,
-            record.cost_usd,
-            record.error_code,
-            _whole(record.error_message),
-            record.started_at,
-            record.finished_at,
-            record.run_id,
-            record.base,
-        )
-        images = tuple(
-            (edit.id, n, i.path, i.sha256, i.size, i.width, i.height, i.format)
-            for n, i in enumerate(record.images, start=1)
-        )
-        return _Rows("edit", row, images, names, end)
-
     async def _execute(self, statement: str, row: Row) -> None:
         await self._submit(lambda connection: connection.execute(statement, row).rowcount)
 
@@ -290,8 +250,8 @@ class Ledger:
             half = len(writes) // 2
             return [*self._process(writes[:half]), *self._process(writes[half:])]
         write = writes[0]
-        if isinstance(error, UnicodeEncodeError) and isinstance(write, _Rows):
-            return self._process([_Rows(write.kind, *cleaned(tuple(write[1:])))])
+        if isinstance(error, UnicodeEncodeError) and isinstance(write, ItemRows):
+            return self._process([ItemRows(write.kind, *cleaned(tuple(write[1:])))])
         failure = LedgerError(
             f"{self.path}: a row cannot be written: {error}: report this, it is a bug"
         )
@@ -304,9 +264,9 @@ class Ledger:
         columns = self._columns
         connection.execute("BEGIN IMMEDIATE")
         try:
-            rows: list[_Rows] = []
+            rows: list[ItemRows] = []
             for n, write in enumerate(writes):
-                if isinstance(write, _Rows):
+                if isinstance(write, ItemRows):
                     rows.append(write)
                     continue
                 columns = _write_rows(connection, columns, rows)
@@ -323,7 +283,7 @@ class Ledger:
 
 
 def _write_rows(
-    connection: sqlite3.Connection, columns: dict[str, str], rows: Sequence[_Rows]
+    connection: sqlite3.Connection, columns: dict[str, str], rows: Sequence[ItemRows]
 ) -> dict[str, str]:
     """Writes rows, many of a kind at once; the manifest columns known after it.
 
@@ -339,9 +299,16 @@ def _write_rows(
     if statements.ATTEMPT_ENDS.run(connection, list(ends.values())) != len(ends):
         raise LookupError(f"among {list(ends)[:3]} … is an attempt that was never started")
     statements.EDITS.run(connection, [item.row for item in edits.values()])
-    statements.IMAGES_GONE.run(connection, [(edit_id,) for edit_id in edits])
-    statements.DECISIONS_GONE.run(connection, [(edit_id,) for edit_id in edits])
+    ids: list[Row] = [(edit_id,) for edit_id in edits]
+    for gone in statements.OF_THE_RECORD_BEFORE:
+        gone.run(connection, ids)
     statements.IMAGES.run(connection, [row for item in edits.values() for row in item.images])
+    for statement, rows_of in (
+        (statements.CHECKS, attrgetter("checks")),
+        (statements.FINISHED, attrgetter("finished")),
+        (statements.LIKENESSES, attrgetter("likenesses")),
+    ):
+        statement.run(connection, [row for item in edits.values() for row in rows_of(item)])
     statements.INPUTS.run(connection, [item.row for item in rows if item.kind == "input"])
     names = [name for item in edits.values() for name in item.names]
     if names:
@@ -350,9 +317,11 @@ def _write_rows(
     return columns
 
 
-def _edits_to_write(connection: sqlite3.Connection, rows: Sequence[_Rows]) -> dict[Value, _Rows]:
+def _edits_to_write(
+    connection: sqlite3.Connection, rows: Sequence[ItemRows]
+) -> dict[Value, ItemRows]:
     """The last for each edit, without those that yield to an answer."""
-    edits: dict[Value, _Rows] = {}
+    edits: dict[Value, ItemRows] = {}
     yielding = [item.row[:1] for item in rows if item.yields]
     answered = {row[0] for row in statements.ANSWERED.select(connection, yielding)}
     for item in rows:
@@ -362,34 +331,6 @@ def _edits_to_write(connection: sqlite3.Connection, rows: Sequence[_Rows]) -> di
         if item.row[1] in _ANSWERS:
             answered.add(item.row[0])
     return edits
-
-
-def _end_row(attempt_id: str, end: AttemptEnd) -> Row:
-    return (
-        attempt_id,
-        end.status,
-        end.finished_at,
-        end.cost_usd,
-        end.cost_source,
-        end.http_status,
-        end.inference_id,
-        end.error_code,
-        _whole(end.error_message),
-    )
-
-
-def _sources(edit: Edit) -> list[str]:
-    return [
-        image.source[:LONGEST_DATA_SOURCE] + "…"
-        if image.kind == "data" and len(image.source) > LONGEST_DATA_SOURCE
-        else image.source
-        for image in edit.images
-    ]
-
-
-def _whole(text: str | None) -> str | None:
-    # A NUL would end the text in many a tool that reads the ledger.
-    return clean(text) if text and "\0" in text else text
 
 
 def _again(failure: LedgerError) -> LedgerError:

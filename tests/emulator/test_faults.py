@@ -225,6 +225,36 @@ async def test_a_no_op_edit_returns_the_input(emulator, ask, asker):
     assert await asker.picture(answer.items[0]) == data
 
 
+@pytest.mark.parametrize(
+    ("fault", "size"),
+    [("blank_picture", (1344, 768)), ("wrong_shape", (768, 1344)), ("repeated_picture", None)],
+)
+async def test_a_picture_that_is_wrong_is_charged_and_a_picture(emulator, ask, asker, fault, size):
+    """All white, or of another shape, or the same for whoever asks."""
+    running = emulator(**always(fault))
+    digests = set()
+    for prompt in ("one", "other"):
+        answer = await ask(running, prompt=prompt, aspect_ratio="16:9")
+        data = await asker.picture(answer.items[0])
+        digests.add(hashlib.sha256(data).hexdigest())
+        assert size in (None, size_of(data))
+    assert len(digests) == (2 if fault == "wrong_shape" else 1)
+    assert running.bill.pictures == 2
+
+
+async def test_who_asks_again_after_a_wrong_picture_gets_another(emulator, ask, asker):
+    """However many it wants: none of them comes twice. Who asks for no reason gets the same."""
+    script = [{"fault": "identical_pictures", "when": {"nth": 1}}]
+    running = emulator(**PLAIN, script=script)
+    digests = []
+    for count in (3, 1, 1):
+        for item in (await ask(running, num_images=count)).items:
+            digests.append(hashlib.sha256(await asker.picture(item)).hexdigest())
+    assert len(set(digests[:3])) == 1
+    assert digests[3] not in digests[:3]
+    assert digests[4] == digests[3]
+
+
 async def test_an_expired_url_is_a_page_and_no_picture(emulator, ask, asker):
     """The picture is paid and gone."""
     running = emulator(**always("expired_url"))

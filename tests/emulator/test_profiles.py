@@ -36,6 +36,9 @@ def test_calm_has_no_faults_and_storm_has_most():
         "endless_body",
         "gzip_bomb",
         "no_op_edit",
+        "blank_picture",
+        "wrong_shape",
+        "repeated_picture",
     }
 
 

@@ -37,7 +37,7 @@ def test_everything_is_kept(path: Path) -> None:
     opened(path).close()
     assert read(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
     assert contents(path) == before
-    assert read(path, "SELECT * FROM edits") == [(*row, "") for row in edits]
+    assert read(path, "SELECT * FROM edits") == [(*row, "", "") for row in edits]
     assert len(edits) == 3
 
 

@@ -56,6 +56,8 @@ async def test_a_row_reads_as_the_design_says(path: Path, ledger: Ledger) -> Non
             "variant": 1,
             "decision": None,
             "note": None,
+            "finished": None,
+            "checks": None,
             "Product Name": "Runner",
             "sku": "007",
         }
@@ -150,7 +152,7 @@ def test_any_columns_come_back_with_their_values(variables: dict[str, str]) -> N
     make_view(connection, add_columns(connection, {}, whole))
     connection.execute(
         "INSERT INTO edits VALUES "
-        "('e', '', '', '', '', '', ?, '', '', 1, 1, 0, '', '', 0, 0, '', '')",
+        "('e', '', '', '', '', '', ?, '', '', 1, 1, 0, '', '', 0, 0, '', '', '')",
         (json_text(variables),),
     )
     row = connection.execute("SELECT * FROM results").fetchone()

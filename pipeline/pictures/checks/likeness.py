@@ -25,6 +25,10 @@ _GRID = 64
 _FREQUENCIES = 16
 _CELLS = 16
 _WORDS = _FREQUENCIES * _FREQUENCIES // 64
+_PACKED = 32 + 32 + _CELLS * _CELLS * 3
+
+MOST_SEEN = 100_000
+"""Pictures that a run remembers: 90 MB, looked through in about 2 ms."""
 
 
 class Likeness(msgspec.Struct, frozen=True):
@@ -33,6 +37,17 @@ class Likeness(msgspec.Struct, frozen=True):
     digest: bytes
     hash: bytes
     cells: bytes
+
+    def packed(self) -> bytes:
+        """All of it in 832 bytes, for a ledger."""
+        return self.digest + self.hash + self.cells
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> "Likeness | None":
+        """What was packed; None for what is not."""
+        if len(data) != _PACKED:
+            return None
+        return cls(data[:32], data[32:64], data[64:])
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -74,14 +89,17 @@ def nearest(likeness: Likeness, others: Sequence[tuple[str, Likeness]]) -> Match
 
 
 class SeenPictures:
-    """The pictures of a run, at 0.9 kB each. Safe to use from many threads.
+    """The pictures of a run, at 0.9 kB each: the latest ``most``. Safe to use from many threads.
 
     20,000 are searched in a third of a millisecond: all hashes at once, no index.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_SEEN) -> None:
+        self._most = most
+        self._oldest = 0
         self._lock = threading.Lock()
         self._owners: list[str] = []
+        self._digest_at: list[bytes] = []
         self._digests: dict[bytes, list[int]] = {}
         self._hashes = np.zeros((256, _WORDS), np.uint64)
         self._cells = np.zeros((256, _CELLS * _CELLS * 3), np.uint8)
@@ -116,20 +134,38 @@ class SeenPictures:
         with self._lock:
             places = self._digests.get(likeness.digest, [])
             for at in [at for at in places if self._owners[at] == owner]:
-                self._owners[at] = ""
-                places.remove(at)
-            if not places:
-                self._digests.pop(likeness.digest, None)
+                self._forget(at)
 
     def _add(self, owner: str, likeness: Likeness) -> None:
-        at = len(self._owners)
-        if at == len(self._hashes):
-            self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
-            self._cells = np.concatenate([self._cells, np.zeros_like(self._cells)])
-        self._owners.append(owner)
+        at = self._free()
+        self._owners[at] = owner
+        self._digest_at[at] = likeness.digest
         self._digests.setdefault(likeness.digest, []).append(at)
         self._hashes[at] = np.frombuffer(likeness.hash, np.uint64)
         self._cells[at] = np.frombuffer(likeness.cells, np.uint8)
+
+    def _free(self) -> int:
+        """A place for one more; where there are enough, the one that was filled first."""
+        at = len(self._owners)
+        if at < self._most:
+            if at == len(self._hashes):
+                self._hashes = np.concatenate([self._hashes, np.zeros_like(self._hashes)])
+                self._cells = np.concatenate([self._cells, np.zeros_like(self._cells)])
+            self._owners.append("")
+            self._digest_at.append(b"")
+            return at
+        at = self._oldest
+        self._oldest = (at + 1) % self._most
+        self._forget(at)
+        return at
+
+    def _forget(self, at: int) -> None:
+        self._owners[at] = ""
+        places = self._digests.get(self._digest_at[at], [])
+        if at in places:
+            places.remove(at)
+        if not places:
+            self._digests.pop(self._digest_at[at], None)
 
     def _nearest(self, owner: str, likeness: Likeness) -> Match | None:
         for at in self._digests.get(likeness.digest, ()):

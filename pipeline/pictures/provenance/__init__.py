@@ -7,13 +7,18 @@ Pillow.
 
 from pipeline.pictures.provenance.facts import DerivedFrom, DigitalSource, Provenance
 from pipeline.pictures.provenance.inspection import Inspection, read_provenance
-from pipeline.pictures.provenance.writing import with_provenance, write_provenance
+from pipeline.pictures.provenance.writing import (
+    labelled_pieces,
+    with_provenance,
+    write_provenance,
+)
 
 __all__ = [
     "DerivedFrom",
     "DigitalSource",
     "Inspection",
     "Provenance",
+    "labelled_pieces",
     "read_provenance",
     "with_provenance",
     "write_provenance",

@@ -20,6 +20,13 @@ from pipeline.pictures.source import BytesSource, Damaged, FileSource, Source, r
 _STEP = 1 << 20
 
 
+class _ViewSource(BytesSource):
+    """Bytes in memory whose parts are named, not copied."""
+
+    def part(self, offset: int, length: int) -> bytes | FileSlice:
+        return FileSlice(path="", offset=offset, length=length)
+
+
 class Container(msgspec.Struct, frozen=True):
     """What a format offers: reading what is embedded, and giving the file with another packet."""
 
@@ -46,6 +53,22 @@ def with_provenance(
     """
     parts = _parts(BytesSource(data), facts, name, over_signature)
     return data if parts is None else read_parts(parts, name)
+
+
+def labelled_pieces(
+    data: memoryview, facts: Provenance, *, name: str = "picture"
+) -> tuple[bytes | memoryview, ...] | None:
+    """The same as pieces to be written one after another: what is new, and slices of ``data``, of
+    which nothing is copied. None where the picture is signed, and is to stay as it is. Raises
+    `InputError`.
+    """
+    parts = _parts(_ViewSource(data), facts, name, over_signature=False)
+    if parts is None:
+        return None
+    return tuple(
+        part if isinstance(part, bytes) else data[part.offset : part.offset + part.length]
+        for part in parts
+    )
 
 
 def write_provenance(
