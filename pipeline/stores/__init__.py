@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from pipeline.models import Draft, PictureFacts, StoredImage
+from pipeline.stores.labels import Label
 
 STORES = {
     "local": "pipeline.stores.local:open_local",
@@ -22,15 +23,21 @@ class OutputStore(Protocol):
         ...
 
     async def put(
-        self, draft: Draft, name: str, *, inspect: Callable[[memoryview], PictureFacts]
+        self,
+        draft: Draft,
+        name: str,
+        *,
+        inspect: Callable[[memoryview], PictureFacts],
+        label: Label | None = None,
     ) -> StoredImage:
         """Keeps a draft as ``images/<name><extension>``, replacing what is there, durably.
 
         ``inspect`` is called in a thread on the draft's bytes, which are its own only while it
         runs, before anything gets its name; what it raises is raised here, and the draft is
-        discarded. The extension follows from what it found. ``name``: relative, forward slashes,
-        checked by the manifest; one that would lead out of the store is a `StoreError` all the
-        same. Raises `StoreError`.
+        discarded. The extension follows from what it found. ``label`` may put something into the
+        picture before it is hashed: what is returned speaks of what is stored. ``name``: relative,
+        forward slashes, checked by the manifest; one that would lead out of the store is a
+        `StoreError` all the same. Raises `StoreError`.
         """
         ...
 
@@ -65,6 +72,13 @@ class Shelf(Protocol):
 
         Whoever reads ``target`` sees it whole or not at all. False: there is no such picture.
         Paths as `StoredImage.path`. Raises `StoreError`.
+        """
+        ...
+
+    def fetch(self, path: str, target: Path) -> bool:
+        """Copies a picture into a file of this machine. False: there is no such picture.
+
+        Raises `StoreError`.
         """
         ...
 

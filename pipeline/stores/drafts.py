@@ -1,12 +1,13 @@
 """Drafts as files, and what both stores do with a finished one."""
 
+import contextlib
 import errno
 import hashlib
 import mmap
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from pipeline.batching import Batcher
 from pipeline.errors import StoreError
 from pipeline.models import Draft, PictureFacts, StoredImage
+from pipeline.stores.labels import Label
 
 HELD = 128 * 1024
 """Bytes that a draft gathers before it becomes a file, and before each further write: what arrives
@@ -98,6 +100,28 @@ class FileDraft:
             raise StoreError(f"{self.path}: {read} bytes of {self.size} came back from the disk")
         yield view
 
+    def become(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """Holds these from now on, which may be slices of its own `contents`. Inside those.
+
+        A file is written anew, once: something is put in near the beginning, so no file system
+        could share the rest of its blocks, and the pages are in memory already.
+        """
+        self.size = sum(map(len, pieces))
+        if self._descriptor < 0:
+            self._pieces = [b"".join(pieces)]
+            self._held = self.size
+            return
+        before, old = self._descriptor, self.place
+        place = f"{old}-labelled"
+        with store_errors(f"cannot write {place}"):
+            self._descriptor = os.open(place, _FLAGS, 0o666)
+            self.place = place
+            os.close(before)
+            for piece in pieces:
+                self._write(memoryview(piece))
+            with contextlib.suppress(OSError):  # goes with its folder, where a reader keeps it
+                os.unlink(old)  # noqa: PTH108 - a text, as everywhere here
+
     def sync(self) -> None:
         """Writes what is still in memory, and flushes the file to the disk."""
         if self._pieces or self._descriptor < 0:
@@ -181,6 +205,7 @@ class Put(NamedTuple):
     draft: FileDraft
     name: str
     inspect: Callable[[memoryview], PictureFacts]
+    label: Label | None = None
 
 
 async def put_through(
@@ -188,6 +213,7 @@ async def put_through(
     draft: Draft,
     name: str,
     inspect: Callable[[memoryview], PictureFacts],
+    label: Label | None = None,
 ) -> StoredImage:
     """`OutputStore.put`, done by the store's own threads. Raises `StoreError`."""
     if not isinstance(draft, FileDraft):
@@ -197,27 +223,38 @@ async def put_through(
     except StoreError:
         draft.discard()
         raise
-    return await batcher.submit(Put(draft, name, inspect))
+    return await batcher.submit(Put(draft, name, inspect, label))
 
 
-def stored_image(
-    draft: FileDraft,
-    name: str,
-    inspect: Callable[[memoryview], PictureFacts],
-    buffer: ReadBuffer,
-) -> StoredImage:
-    """Inspects and hashes a draft, and says as what it is to be stored. In a thread."""
+def stored_image(put: Put, buffer: ReadBuffer) -> StoredImage:
+    """Inspects, labels and hashes a draft, and says as what it is to be stored. In a thread."""
+    draft = put.draft
     with draft.contents(buffer) as data:
-        facts = inspect(data)
-        sha256 = hashlib.sha256(data).hexdigest()
+        facts = put.inspect(data)
+        sha256 = _labelled(put, data) or hashlib.sha256(data).hexdigest()
     return StoredImage(
-        path=f"images/{name}{facts.extension}",
+        path=f"images/{put.name}{facts.extension}",
         sha256=sha256,
         size=draft.size,
         width=facts.width,
         height=facts.height,
         format=facts.format,
     )
+
+
+def _labelled(put: Put, data: memoryview) -> str:
+    """The digest of the draft with its label; empty where it stays as it is.
+
+    A function of its own: slices of a mapped file have to be gone before the mapping is.
+    """
+    pieces = None if put.label is None else put.label(data)
+    if pieces is None:
+        return ""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    put.draft.become(pieces)
+    return digest.hexdigest()
 
 
 def checked(path: str) -> str:

@@ -22,6 +22,7 @@ from pipeline.stores.drafts import (
     store_errors,
     stored_image,
 )
+from pipeline.stores.labels import Label
 
 THREADS = 8
 """Each waits for the disk on behalf of a batch: several flushes at once share its work."""
@@ -64,9 +65,14 @@ class LocalStore:
         return FileDraft(f"{self._drafts}/{self._prefix}-{next(self._numbers)}")
 
     async def put(
-        self, draft: Draft, name: str, *, inspect: Callable[[memoryview], PictureFacts]
+        self,
+        draft: Draft,
+        name: str,
+        *,
+        inspect: Callable[[memoryview], PictureFacts],
+        label: Label | None = None,
     ) -> StoredImage:
-        return await put_through(self._batches, draft, name, inspect)
+        return await put_through(self._batches, draft, name, inspect, label)
 
     async def remove(self, path: str) -> None:
         target = self._directory / checked(path)
@@ -102,7 +108,7 @@ class LocalStore:
         return outcomes
 
     def _put_one(self, put: Put, named: dict[str, int]) -> StoredImage:
-        stored = stored_image(put.draft, put.name, put.inspect, self._buffer)
+        stored = stored_image(put, self._buffer)
         target = f"{self._directory}/{stored.path}"
         folder = target.rpartition("/")[0]
         with store_errors(f"cannot store {target}"):
@@ -143,6 +149,14 @@ class LocalShelf:
             finally:
                 part.unlink(missing_ok=True)
         _sync_folder(str(goal.parent))
+        return True
+
+    def fetch(self, path: str, target: Path) -> bool:
+        source = self._directory / checked(path)
+        with store_errors(f"cannot copy {source} to {target}"):
+            if not source.is_file():
+                return False
+            shutil.copyfile(source, target)
         return True
 
     def remove(self, path: str) -> None:

@@ -12,6 +12,7 @@ from pipeline.batching import Batcher
 from pipeline.errors import JobError, PipelineError, StoreError
 from pipeline.models import Draft, PictureFacts, StoredImage
 from pipeline.stores.drafts import FileDraft, Put, ReadBuffer, checked, put_through, stored_image
+from pipeline.stores.labels import Label
 
 THREADS = 8
 """Uploads at once: each waits for the network."""
@@ -51,9 +52,14 @@ class FsspecStore:
         return FileDraft(f"{self._temporary.name}/{next(self._numbers)}")
 
     async def put(
-        self, draft: Draft, name: str, *, inspect: Callable[[memoryview], PictureFacts]
+        self,
+        draft: Draft,
+        name: str,
+        *,
+        inspect: Callable[[memoryview], PictureFacts],
+        label: Label | None = None,
     ) -> StoredImage:
-        return await put_through(self._uploads, draft, name, inspect)
+        return await put_through(self._uploads, draft, name, inspect, label)
 
     async def remove(self, path: str) -> None:
         key = self._key(checked(path))
@@ -75,7 +81,7 @@ class FsspecStore:
 
     def _put_one(self, put: Put) -> StoredImage:
         try:
-            stored = stored_image(put.draft, put.name, put.inspect, self._buffer)
+            stored = stored_image(put, self._buffer)
             put.draft.sync()
             self._remote(f"cannot store {stored.path}", self._upload, put.draft, stored)
             return stored
@@ -137,6 +143,14 @@ class FsspecShelf:
                 )
             if part != goal:
                 self._files.mv(part, goal)
+        return True
+
+    def fetch(self, path: str, target: Path) -> bool:
+        with _remote_errors(self._url, f"cannot fetch {path}"):
+            try:
+                self._files.get_file(f"{self._root}/{checked(path)}", str(target))
+            except FileNotFoundError:
+                return False
         return True
 
     def remove(self, path: str) -> None:

@@ -29,7 +29,8 @@ from tests.conftest import Shop, command_line, environment
 PATIENCE_S = 300.0
 """A process that goes on for longer hangs."""
 CONCURRENCY = 8
-LIMITS = {"concurrency": CONCURRENCY}
+SETTINGS: dict[str, Any] = {"limits": {"concurrency": CONCURRENCY}, "provenance": "off"}
+"""Without labels, which state when a picture came: two runs are compared byte by byte."""
 GENERATIONS = "/v1/images/generations"
 
 
@@ -72,7 +73,7 @@ def kill_and_judge(
     ``control``: where the undisturbed run asks, with the same settings and seed.
     """
     began = time.monotonic()
-    shop.with_edits(edits, limits=LIMITS)
+    shop.with_edits(edits, **SETTINGS)
     rng = Random(seed)
     opened: list[set[str]] = []
     for number in range(1, kills + 1):
@@ -95,7 +96,7 @@ def kill_and_judge(
     if (again.returncode, settled.returncode) != (0, 0):
         problems.append(f"run again, reconcile: {again.stderr[-500:]} {settled.stderr[-500:]}")
     told("the same job without a kill, for its pictures")
-    undisturbed = Shop(shop.folder.parent / "undisturbed").with_edits(edits, limits=LIMITS)
+    undisturbed = Shop(shop.folder.parent / "undisturbed").with_edits(edits, **SETTINGS)
     _finished("run", undisturbed.job, "--base-url", control.url, "--json")
 
     named = {

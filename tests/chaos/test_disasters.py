@@ -125,7 +125,7 @@ def test_a_full_disk_ends_the_run_and_no_success_is_lost(
     if not unshare:
         pytest.skip("mounting a small tmpfs is not allowed here")
     endpoint = emulator(pictures="plain", plain_bytes=100_000, latency={"median_s": 0.03})
-    shop.with_edits(60, limits={"concurrency": 4})
+    shop.with_edits(60, limits={"concurrency": 4}, guards={"min_free_bytes": 0})
     shop.outputs.mkdir(parents=True)
     saved = tmp_path / "saved"
     run = shlex.join(command_line("run", shop.job, "--base-url", endpoint.url))
