@@ -1,11 +1,15 @@
-"""The results in other formats: one function per format, all of the same shape.
+"""The results in other formats: one function per format, in two shapes.
 
-An `Exporter` is ``(columns, rows, path) -> count``. It writes the rows (mappings that have every
-one of ``columns``: text, numbers or ``None``) as they come, without collecting them, and replaces
-``path`` in one step when all are on disk: whoever reads sees the old file or the new one, whole.
-It returns how many rows there were and raises `StoreError` when the file cannot be written.
+**Tables.** An `Exporter` is ``(columns, rows, path) -> count``. It writes the rows (mappings that
+have every one of ``columns``: text, numbers or ``None``) as they come, without collecting them, and
+replaces ``path`` in one step when all are on disk: whoever reads sees the old file or the new one,
+whole. It returns how many rows there were and raises `StoreError` when the file cannot be written.
 
-To add a format: a module with such a function, and a line in `EXPORTS`.
+**Shards.** A `ShardWriter` is ``(columns, samples, path)``: it writes the samples of one shard as
+they come, to a path where nobody looks yet. The same samples make the same bytes: no times, no
+order but theirs. What goes into which shard is decided by who calls it (`pipeline.exporting`).
+
+To add a format: a module with such a function, and a line in `EXPORTS` or `SHARDS`.
 """
 
 import os
@@ -15,17 +19,29 @@ from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, TextIO
+from typing import IO, Any, BinaryIO, Protocol, TextIO, cast
 
 from pipeline.errors import ConfigError, StoreError
+from pipeline.exports.samples import Column, Sample
 
 EXPORTS: Mapping[str, str] = MappingProxyType(
     {
         "csv": "pipeline.exports.results_csv:write_results_csv",
         "jsonl": "pipeline.exports.results_jsonl:write_results_jsonl",
+        "parquet": "pipeline.exports.results_parquet:write_results_parquet",
     }
 )
 """Where each format's exporter is; imported when somebody wants it."""
+
+SHARDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "parquet-images": ("pipeline.exports.parquet_images:write_parquet_images", ".parquet"),
+        "webdataset": ("pipeline.exports.webdataset_tar:write_webdataset", ".tar"),
+        "instruct-pix2pix": ("pipeline.exports.parquet_images:write_parquet_images", ".parquet"),
+        "preferences": ("pipeline.exports.parquet_images:write_parquet_images", ".parquet"),
+    }
+)
+"""Where each format's shard writer is, and the extension of its shards."""
 
 
 class Exporter(Protocol):
@@ -36,13 +52,30 @@ class Exporter(Protocol):
     ) -> int: ...
 
 
+class ShardWriter(Protocol):
+    """What `SHARDS` names; the contract is above."""
+
+    def __call__(
+        self, columns: Sequence[Column], samples: Iterable[Sample], path: Path
+    ) -> None: ...
+
+
 def exporter(name: str) -> Exporter:
     """The exporter of a format. Raises `ConfigError` for one that is not in the table."""
     if name not in EXPORTS:
         raise ConfigError(f"no such export format: {name!r} (there are: {', '.join(EXPORTS)})")
-    module, _, function = EXPORTS[name].partition(":")
-    found: Exporter = getattr(import_module(module), function)
-    return found
+    return cast(Exporter, _imported(EXPORTS[name]))
+
+
+def shard_writer(name: str) -> tuple[ShardWriter, str]:
+    """The shard writer of a format in `SHARDS`, and the extension of its shards."""
+    place, extension = SHARDS[name]
+    return cast(ShardWriter, _imported(place)), extension
+
+
+def _imported(place: str) -> object:
+    module, _, function = place.partition(":")
+    return getattr(import_module(module), function)
 
 
 @contextmanager
@@ -52,10 +85,23 @@ def replacing(path: Path) -> Iterator[TextIO]:
     Temporary file beside it, flush to disk, rename. When the block fails, ``path`` stays what it
     was and the temporary file is removed. Raises `StoreError`.
     """
+    with _replacing(path, "x", encoding="utf-8", newline="") as file:
+        yield cast(TextIO, file)
+
+
+@contextmanager
+def replacing_bytes(path: Path) -> Iterator[BinaryIO]:
+    """As `replacing`, of bytes."""
+    with _replacing(path, "xb") as file:
+        yield cast(BinaryIO, file)
+
+
+@contextmanager
+def _replacing(path: Path, mode: str, **how: Any) -> Iterator[IO[Any]]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("x", encoding="utf-8", newline="") as file:
+        with temporary.open(mode, **how) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
