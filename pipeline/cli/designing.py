@@ -1,0 +1,137 @@
+"""What a plan makes, as a table; and jobs that ask several models, one after the other."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.terminal.words import clean, counted
+
+if TYPE_CHECKING:
+    from pipeline.made import Made, Row
+    from pipeline.preview import Plan
+    from pipeline.running import RunResult
+    from pipeline.target_plan import TargetPlan
+
+ROWS_SHOWN = 12
+EXAMPLE_LONGEST = 300
+
+
+def each_model(job: Path) -> list[Path]:
+    """The job itself, or each of its models by its address: ``shop.yaml@flash``."""
+    from pipeline import api
+    from pipeline.job.design import with_model
+
+    uses = api.load_job(job).models
+    return [with_model(job, use.alias) for use in uses] or [job]
+
+
+def run_each(
+    job: Path, one: Callable[[Path, float | None], "RunResult"], max_cost: float | None
+) -> int:
+    """``one`` for each model, all within one cap; ends with the first that could not go on.
+
+    Returns the exit code: of that one, else 3 if any left edits behind.
+    """
+    from pipeline import api
+    from pipeline.errors import ConfigError
+
+    try:
+        jobs = each_model(job)
+    except ConfigError:
+        jobs = [job]  # the run says it, as it says all that it ends with
+    cap = api.load_job(jobs[0]).budget.run_usd if len(jobs) > 1 else None
+    cap = min([each for each in (cap, max_cost) if each is not None], default=None)
+    spent, worst = 0.0, 0
+    for each in jobs:
+        left = cap if cap is None or len(jobs) == 1 else max(0.0, cap - spent)
+        result = one(each, max_cost if len(jobs) == 1 else left)
+        spent += result.totals.cost_usd + result.totals.unknown_usd
+        worst = max(worst, result.exit_code)
+        if result.exit_code not in (0, 3):
+            return result.exit_code
+    return worst
+
+
+def print_made(plan: "Plan", console: Console) -> None:
+    """The table of what will be made, and examples of its prompts."""
+    made = plan.made
+    if made is None or not (made.by_set or made.by_prompt):
+        return
+    console.print()
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right")
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    table.add_row(*[Text(name, style="dim") for name in ("to ask", "of edits", "")])
+    for title, rows, count in _parts(made):
+        table.add_row("", "", Text(title, style="bold"))
+        for row in rows[:ROWS_SHOWN]:
+            style = "" if row.to_ask else "dim"
+            table.add_row(
+                Text(f"{row.to_ask:,}", style=style),
+                Text(f"{row.edits:,}", style="dim"),
+                Text(clean(row.name), style=style),
+            )
+        if count > ROWS_SHOWN:
+            rest = f"and {count - ROWS_SHOWN:,} more (--json has the first 200)"
+            table.add_row("", "", Text(rest, style="dim"))
+    console.print(table)
+    if made.examples:
+        console.print()
+        console.print("examples", style="bold")
+        for example in made.examples:
+            text = clean(" ".join(example.prompt.split()))
+            if len(text) > EXAMPLE_LONGEST:
+                text = f"{text[: EXAMPLE_LONGEST - 1]}…"
+            line = Text(f"  {clean(example.id)}: ", style="dim")
+            console.print(line.append(text, style="not dim"), soft_wrap=not console.is_terminal)
+
+
+def _parts(made: "Made") -> Iterator[tuple[str, Sequence["Row"], int]]:
+    """Titles with their rows. Of many sets that are all alike, a line says as much as a table."""
+    sizes = {(row.edits, row.to_ask) for row in made.by_set}
+    if made.sets > ROWS_SHOWN and len(sizes) == 1:
+        [(edits, to_ask)] = sizes
+        asked = "" if to_ask == edits else f", {to_ask:,} of them to ask"
+        yield f"{counted(made.sets, 'image set')}, {counted(edits, 'edit')} each{asked}", (), 0
+    else:
+        yield f"by image set ({made.sets:,})", made.by_set, made.sets
+    if made.prompts > 1 or made.by_set != made.by_prompt:
+        yield f"by prompt ({made.prompts:,})", made.by_prompt, made.prompts
+    if made.by_parameter:
+        yield "by parameter", made.by_parameter, len(made.by_parameter)
+
+
+def print_sum(plans: Sequence["Plan"]) -> None:
+    """Of all models together."""
+    requests = sum([plan.requests for plan in plans])
+    costs = [plan.cost_usd for plan in plans]
+    known = [cost for cost in costs if cost is not None]
+    usd = f"${sum(known):,.2f}" if known else "price unknown"
+    if 0 < len(known) < len(costs):
+        usd += f" without {counted(len(costs) - len(known), 'model')} of unknown price"
+    console = Console(highlight=False)
+    of = counted(len(plans), "model")
+    console.print(f"\n{of}: {counted(requests, 'request')}, {usd}", style="bold", soft_wrap=True)
+
+
+def print_target(target: "TargetPlan", console: Console) -> None:
+    """What is missing, and between which bounds that lies."""
+    of_each = f" for each of {target.groups:,} values of {target.per}" if target.per else ""
+    console.print(
+        f"target: {target.wanted:,} accepted{of_each}; {target.accepted:,} are,"
+        f" {target.missing:,} missing",
+        soft_wrap=not console.is_terminal,
+    )
+    if target.missing:
+        usd = "" if target.most_usd is None else f", ${target.most_usd:,.2f}"
+        console.print(
+            f"  if everything passes {counted(target.fewest_requests, 'request')}; if nothing does,"
+            f" {counted(target.most_requests, 'request')}{usd} at most, unless a budget ends it",
+            style="dim",
+            soft_wrap=not console.is_terminal,
+        )
