@@ -5,8 +5,9 @@ from pathlib import Path
 import msgspec
 
 from pipeline.job import Job
-from pipeline.job_folder import Entry
-from pipeline.job_folder import JobFolder as LoadedFolder
+from pipeline.job.design import AT, by_model, with_model
+from pipeline.job.folder import Entry
+from pipeline.job.folder import JobFolder as LoadedFolder
 
 __all__ = ["Entry", "JobFolder", "Side", "side_of"]
 
@@ -35,6 +36,19 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 class JobFolder(LoadedFolder):
     """A folder of job files, or one job file. Any thread may use it."""
+
+    def entries(self) -> dict[str, Entry]:
+        """By key. A job of several models is an entry for each: they have outputs of their own."""
+        found = {}
+        for key, entry in super().entries().items():
+            models = by_model(entry.job) if entry.job is not None else {}
+            for name, job in models.items():
+                own = f"{key}{AT}{name}"
+                path = with_model(entry.path, name)
+                found[own] = Entry(key=own, path=path, job=job, problem=None)
+            if not models:
+                found[key] = entry
+        return found
 
     def side(self, key: str, *, rehearsal: bool) -> Side | Entry | None:
         """The job with this key; its entry, if it does not load; ``None`` if there is none."""

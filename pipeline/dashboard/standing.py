@@ -13,6 +13,8 @@ from pipeline.errors import LedgerError
 from pipeline.ledger import AttemptTotal, LedgerReader, RunRow, open_reader
 from pipeline.locking import is_alive
 from pipeline.pacing import LAST
+from pipeline.past_runs import change_in_words, read_history
+from pipeline.scheduling.listing import Coming, coming
 from pipeline.snapshot import Snapshot
 
 Tone = Literal["idle", "good", "busy", "warn", "bad"]
@@ -32,6 +34,7 @@ _LIVE_TONES: dict[str, Tone] = {
 class PastRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the ledger has it. ``ended`` ``None``: no end is recorded. ``error``: what stopped
     it, in words. ``has_log``: a log of it is kept (of those that were started from the page).
+    ``different``: from the run before, in words.
     """
 
     id: str
@@ -42,6 +45,7 @@ class PastRun(msgspec.Struct, frozen=True, kw_only=True):
     totals: dict[str, Any]
     error: str | None
     has_log: bool
+    different: tuple[str, ...] = ()
 
 
 class Money(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +81,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     ``state`` and ``words``: in a word and in a sentence. ``problem``: why the file does not load;
     then there is nothing else. ``live``: the run that goes on, if it answers. ``process``: the run
-    that was last started from here.
+    that was last started from here. ``coming``: when its schedule starts it next.
     """
 
     key: str
@@ -97,6 +101,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     last_run: PastRun | None = None
     live: Snapshot | None = None
     process: Process | None = None
+    coming: Coming | None = None
 
 
 def broken(entry: Entry) -> Standing:
@@ -155,6 +160,7 @@ def standing(
         last_run=last,
         live=live,
         process=process,
+        coming=None if side.rehearsal else coming(job, side.key, now=time.time()),
     )
 
 
@@ -163,12 +169,17 @@ def history(side: Side) -> tuple[PastRun, ...]:
     reader = open_reader(side.ledger)
     if reader is None:
         return ()
-    with reader:
-        return tuple(past_run(side, run) for run in reader.runs()[:HISTORY])
+    with reader, reader.snapshot():
+        told = read_history(reader, side.outputs, limit=HISTORY)
+        different = {run.id: change_in_words(run.change) for run in told if run.change is not None}
+        return tuple(
+            msgspec.structs.replace(past_run(side, run), different=tuple(different.get(run.id, ())))
+            for run in reader.runs()[:HISTORY]
+        )
 
 
 def past_run(side: Side, run: RunRow) -> PastRun:
-    told = run.ended in ("fatal", "budget")
+    told = run.ended in ("fatal", "budget", "guarded")
     return PastRun(
         id=run.id,
         started_at=run.started_at,
@@ -219,6 +230,8 @@ def _ending(run: PastRun) -> tuple[str, Tone, str]:
         return "stopped", "bad", run.error or "A fatal error stopped it."
     if run.ended == "budget":
         return "stopped at its cap", "warn", run.error or "A money cap stopped it."
+    if run.ended == "guarded":
+        return "stopped by a guard rail", "warn", run.error or "A guard rail stopped it."
     if run.ended in ("interrupted", "declined"):
         return "interrupted", "warn", f"Stopped after {_edits(asked_for)}. Start it: it goes on."
     if run.exit_code == 0:

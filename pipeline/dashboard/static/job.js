@@ -1,5 +1,5 @@
 // One job: what goes on now, its money, its problems, its runs.
-import { ago, button, byId, clock, count, duration, fill, get, listen, make, moment, money, notice, range, shortMoment, tell, themes } from "./shared.js";
+import { ago, button, byId, clock, comingOf, count, duration, fill, get, listen, make, moment, money, notice, range, shortMoment, tell, themes } from "./shared.js";
 import { bar, legend, Spark, STATUSES } from "./meters.js";
 import { Log } from "./log.js";
 import * as dialogs from "./dialogs.js";
@@ -36,6 +36,8 @@ function show(standing) {
   }
   byId("state").hidden = true;
   tell(byId("why"), standing.words);
+  byId("coming").hidden = !standing.coming;
+  tell(byId("coming"), comingOf(standing));
   showActions(standing);
   showProgress(live);
   showTiles(standing);
@@ -256,13 +258,13 @@ function showLog(run) {
   log.show(run.id, run.id === latest?.live?.run_id || run.ended === null);
 }
 
-const TONES = { finished: "good", interrupted: "warn", declined: "warn", budget: "warn", fatal: "bad" };
+const TONES = { finished: "good", interrupted: "warn", declined: "warn", budget: "warn", guarded: "warn", fatal: "bad" };
 
 function rowOf(run) {
   const { totals } = run;
   const going = run.id === latest?.live?.run_id;
   const tone = going ? "busy" : run.ended === null ? "bad" : run.ended === "finished" && run.exit_code ? "warn" : TONES[run.ended] ?? "idle";
-  const words = going ? "going on" : run.ended === null ? "no end recorded" : { budget: "stopped at a cap", fatal: "stopped" }[run.ended] ?? run.ended;
+  const words = going ? "going on" : run.ended === null ? "no end recorded" : { budget: "stopped at a cap", guarded: "guard rail", fatal: "stopped", process_ended: "cut off" }[run.ended] ?? run.ended;
   const asked = ["succeeded", "failed", "refused", "rejected", "unknown"];
   const counts = asked.filter((name) => totals[name]).map((name) => `${count(totals[name])} ${name}`);
   const took = run.finished_at === null ? null : run.finished_at - run.started_at;
@@ -272,7 +274,7 @@ function rowOf(run) {
     make("td", { title: `run ${run.id}` }, shortMoment(run.started_at), make("span", { class: "why" }, ago(run.started_at))),
     make("td", { class: "n optional" }, duration(took)),
     make("td", {}, make("span", { class: `state ${tone}` }, words), run.exit_code ? make("span", { class: "why" }, `exit code ${run.exit_code}`) : null),
-    make("td", { class: "n" }, ...lines(counts, run.ended === null ? "–" : "nothing to do")),
+    make("td", { class: "n" }, ...lines(counts, run.ended === null ? "–" : run.exit_code ? "nothing done" : "nothing to do")),
     make("td", { class: "n" }, totals.cost_usd === undefined ? "–" : money(totals.cost_usd)),
     make("td", { class: "n" }, run.has_log ? button("Log", () => {
       chosenLog = run.id;
@@ -280,8 +282,8 @@ function rowOf(run) {
       byId("log-card").scrollIntoView({ block: "nearest" });
     }, { class: "plain", "aria-label": `Log of ${moment(run.started_at)}` }) : null),
   );
-  if (!run.error) return [row];
-  return [row, make("tr", { class: "more" }, make("td", { colSpan: 6 }, make("span", { class: "why" }, run.error)))];
+  const more = (text) => make("tr", { class: "more" }, make("td", { colSpan: 6 }, make("span", { class: "why" }, text)));
+  return [row, ...(run.different.length ? [more(run.different.join(", "))] : []), ...(run.error ? [more(run.error)] : [])];
 }
 
 const lines = (words, otherwise) =>

@@ -1,5 +1,5 @@
 // The list of jobs.
-import { ago, byId, count, fill, listen, make, money, range, several, tell, themes } from "./shared.js";
+import { ago, byId, comingOf, count, fill, listen, make, money, range, several, tell, themes } from "./shared.js";
 import { bar, legend, STATUSES } from "./meters.js";
 
 const rows = new Map();
@@ -23,6 +23,7 @@ class Row {
     this.spent = make("b");
     this.today = make("span", { class: "caps soft small" });
     this.ran = make("span", { class: "soft small" });
+    this.next = make("span", { class: "soft small" });
     this.other = make("p", { class: "other", hidden: true });
     this.element = make(
       "li",
@@ -33,6 +34,7 @@ class Row {
         this.title,
         make("div", { class: "line" }, this.state, this.ran),
         this.model,
+        this.next,
       ),
       make("div", { class: "what" }, this.words, this.problem, this.bar, this.legend),
       make("div", { class: "money" }, this.spent, this.today),
@@ -48,6 +50,7 @@ class Row {
     this.state.className = `state ${job.tone}`;
     tell(this.model, job.model || job.file);
     tell(this.ran, job.last_run ? ago(live ? live.started_at : job.last_run.started_at, now) : "");
+    tell(this.next, comingOf(job));
     tell(this.words, live ? progressOf(live) : job.words);
     this.words.title = live ? live.why : "";
     this.problem.hidden = !job.problem;

@@ -79,6 +79,12 @@ export function ago(seconds, now = Date.now() / 1000) {
 const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const clocks = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const shorts = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+export function comingOf({ coming }) {
+  // In the schedule's own timezone: that is how its owner wrote it.
+  if (!coming) return "";
+  return `Next run ${coming.local}${coming.followed ? "" : ", but no scheduler is there"}`;
+}
+
 export const shortMoment = (seconds) => shorts.format(new Date(seconds * 1000));
 export const moment = (seconds) => moments.format(new Date(seconds * 1000));
 export const clock = (seconds) => clocks.format(new Date(seconds * 1000));

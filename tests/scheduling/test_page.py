@@ -1,0 +1,42 @@
+"""When jobs run next, on the live page."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline.scheduling.memory import Following
+from tests.conftest import Shop
+from tests.dashboard.conftest import serve
+from tests.dashboard.serving import Server
+
+__all__ = ["serve"]
+
+
+def test_the_page_says_when_a_job_runs_next_and_whether_anybody_is_there(
+    shop: Shop, serve: Callable[..., Server]
+) -> None:
+    shop.with_edits(1, schedule={"cron": "0 3 1 7 *", "timezone": "Europe/Berlin"})
+    server = serve(shop.job.parent)
+    found = server.json("/api/jobs/shop")["coming"]
+    assert found["local"].endswith("-07-01 03:00 CEST")
+    assert datetime.fromtimestamp(found["at"], UTC).strftime("%m-%d %H:%M") == "07-01 01:00"
+    assert found["followed"] is False
+
+    following = Following()
+    assert following.take(shop.outputs)
+    try:
+        assert server.json("/api/jobs/shop")["coming"]["followed"] is True
+    finally:
+        following.close()
+
+
+def test_a_job_without_a_schedule_and_a_rehearsal_have_no_next_run(
+    shop: Shop, serve: Callable[..., Server]
+) -> None:
+    schedule: dict[str, Any] = {"cron": "@daily"}
+    shop.with_edits(1)
+    server = serve(shop.job.parent)
+    assert server.json("/api/jobs/shop")["coming"] is None
+    shop.with_edits(1, schedule=schedule)
+    assert server.json("/api/jobs/shop")["coming"]["local"].endswith("00:00 UTC")
+    assert server.json("/api/rehearsals/shop")["coming"] is None
