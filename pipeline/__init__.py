@@ -14,29 +14,45 @@ __version__ = "0.1.0"
 __all__ = [
     "Attempt",
     "Decision",
+    "DeliveryResult",
+    "DeliverySettings",
     "Edit",
+    "ExportResult",
     "Job",
     "JobStatus",
+    "PastRun",
     "Plan",
     "Problem",
+    "QuickJob",
+    "RecheckReport",
     "Record",
+    "RenderResult",
     "ReviewResult",
     "RunResult",
     "Snapshot",
     "StoredImage",
     "check",
+    "deliver",
+    "export",
     "fsck",
+    "history",
     "inspect",
     "load_job",
+    "notify_test",
     "pause",
     "plan",
+    "quick_job",
     "read_ledger",
+    "recheck",
     "reconcile",
+    "render",
     "report",
     "resume",
     "retry",
     "review",
+    "roll_back",
     "run",
+    "schedule",
     "status",
     "stop",
     "tune",
@@ -46,6 +62,7 @@ _HOMES = {
     "pipeline.api": (
         "JobStatus",
         "check",
+        "export",
         "fsck",
         "inspect",
         "load_job",
@@ -63,10 +80,19 @@ _HOMES = {
         "tune",
     ),
     "pipeline.decisions.deciding": ("ReviewResult",),
+    "pipeline.delivery": ("DeliveryResult", "DeliverySettings"),
+    "pipeline.exporting.writing": ("ExportResult",),
     "pipeline.job": ("Job",),
     "pipeline.models": ("Attempt", "Decision", "Edit", "Problem", "Record", "StoredImage"),
+    "pipeline.notifying": ("notify_test",),
+    "pipeline.past_runs": ("PastRun", "history"),
     "pipeline.preview": ("Plan",),
+    "pipeline.publishing": ("deliver", "render", "roll_back"),
+    "pipeline.quick": ("QuickJob", "quick_job"),
+    "pipeline.rechecking": ("RecheckReport", "recheck"),
+    "pipeline.rendering.result": ("RenderResult",),
     "pipeline.running": ("RunResult",),
+    "pipeline.scheduling": ("schedule",),
     "pipeline.snapshot": ("Snapshot",),
 }
 
@@ -74,6 +100,7 @@ if TYPE_CHECKING:
     from pipeline.api import (
         JobStatus,
         check,
+        export,
         fsck,
         inspect,
         load_job,
@@ -91,10 +118,19 @@ if TYPE_CHECKING:
         tune,
     )
     from pipeline.decisions.deciding import ReviewResult
+    from pipeline.delivery import DeliveryResult, DeliverySettings
+    from pipeline.exporting.writing import ExportResult
     from pipeline.job import Job
     from pipeline.models import Attempt, Decision, Edit, Problem, Record, StoredImage
+    from pipeline.notifying import notify_test
+    from pipeline.past_runs import PastRun, history
     from pipeline.preview import Plan
+    from pipeline.publishing import deliver, render, roll_back
+    from pipeline.quick import QuickJob, quick_job
+    from pipeline.rechecking import RecheckReport, recheck
+    from pipeline.rendering.result import RenderResult
     from pipeline.running import RunResult
+    from pipeline.scheduling import schedule
     from pipeline.snapshot import Snapshot
 
 

@@ -23,10 +23,13 @@ from pipeline.decisions.deciding import ReviewResult, decided
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import ConfigError
 from pipeline.events import Event
+from pipeline.exporting.entrance import export
 from pipeline.exports.dataframe import to_dataframe
+from pipeline.guard_rails import GuardReport
 from pipeline.job import Job, load_job
 from pipeline.ledger import open_reader
 from pipeline.models import Decision
+from pipeline.notifying import told
 from pipeline.opening import api_key, open_job_account
 from pipeline.preflight import Preflight, judge, look
 from pipeline.preview import CheckReport, Plan, ledger_path
@@ -49,6 +52,7 @@ __all__ = [
     "JobStatus",
     "check",
     "check_online",
+    "export",
     "fsck",
     "inspect",
     "load_job",
@@ -122,6 +126,8 @@ async def run(
     accept_origin: bool = False,
     max_cost_usd: float | None = None,
     preflight: bool = True,
+    guards: bool = True,
+    allow: Callable[[GuardReport], bool] | None = None,
     canary: int | None = None,
     approve: Callable[[CanaryReport], bool] | None = None,
     confirm: Callable[[Plan], bool] | None = None,
@@ -129,6 +135,7 @@ async def run(
     signals: bool = False,
     again: Again | None = None,
     metrics_port: int | None = None,
+    render: bool = True,
     environ: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Does a job: asks for every edit that the ledger does not hold, and keeps what comes back.
@@ -138,13 +145,14 @@ async def run(
     ``profile``), on this machine, into ``<outputs>-rehearsal``. ``accept_origin``: go on although
     the ledger belongs to another endpoint. ``max_cost_usd``: a cap for this run; the lower of it
     and the job's. ``preflight``: look at the key, the balance, the model and its price first.
-    ``canary``: ask for so many edits first, spread over the manifest, and go on only if
+    ``guards``: its guard rails may end the run, unless ``allow``, shown what they found, returns
+    True. ``canary``: ask for so many edits first, spread over the manifest, and go on only if
     ``approve``, which is shown what they came to, returns True; without ``approve``, if they keep
     to the job's thresholds. ``confirm`` is shown the plan, and nothing is sent unless it returns
-    True. ``observe`` gets every event, in the loop's thread. ``signals``: the
-    first Ctrl-C or SIGTERM lets what is in flight finish, the second does not. ``again``: see
-    `retry`. ``metrics_port``: meanwhile the run's figures are at this port of this machine, in
-    Prometheus' format; 0 takes a free one.
+    True. ``observe`` gets every event, in the loop's thread. ``signals``: the first Ctrl-C or
+    SIGTERM lets what is in flight finish, the second does not. ``again``: see `retry`.
+    ``metrics_port``: meanwhile figures are at this port of this machine, in Prometheus' format; 0
+    takes a free one. ``render``: the job's renditions at the end, unless the run was cut short.
 
     Raises `ConfigError`, `LedgerError` and `LockedError` before anything was sent. Whatever ends
     the run later is in the result, and so are the edits that did not succeed.
@@ -161,6 +169,8 @@ async def run(
         limit=limit,
         accept_origin=accept_origin,
         preflight=preflight,
+        guards=guards,
+        allow=allow,
         canary=canary,
         approve=approve,
         confirm=confirm,
@@ -179,7 +189,13 @@ async def run(
             environ = {loaded.endpoint.api_key_env: KEY}
         if base_url is not None:
             loaded = loaded.at(base_url)
-        return await running.run_job(loaded, options(observe=observe), environ)
+        seen = options(observe=observe)
+        result = await told(running.run_job, loaded, seen, environ, silent=rehearse)
+    if not (render and loaded.renditions):
+        return result
+    from pipeline.publishing import rendered_after
+
+    return await rendered_after(loaded, result)
 
 
 async def retry(

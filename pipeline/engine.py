@@ -6,7 +6,7 @@ time. Ctrl-C, a fatal error and a cap all stop through the same `Stop`.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
@@ -72,6 +72,23 @@ class EditWorker(Protocol):
     async def __call__(self, work: Planned | Later) -> Record | Later: ...
 
     async def fail(self, planned: Planned, error: EditError) -> Record: ...
+
+
+class Admission(Protocol):
+    """Who lets edits in where not all of them are wanted. Asked in the loop's thread."""
+
+    @property
+    def over(self) -> bool:
+        """Nothing more is wanted: what is not planned yet need not be."""
+
+    async def admit(self, item: Item) -> Sequence[Item]:
+        """What may begin now: the item, some that waited, or nothing. Waits while too many do."""
+
+    async def rest(self) -> Sequence[Item]:
+        """What waited, as it may begin; empty when nothing waits any more."""
+
+    def ended(self, record: Record) -> None:
+        """An edit has its record."""
 
 
 class Stop:
@@ -149,8 +166,10 @@ class Engine:
         observe: Callable[[Finished | Scanned], None],
         stop: Stop,
         limit: int | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self._worker = worker
+        self._admission = admission
         self._crew = crew
         self._asked = asked
         self._observe = observe
@@ -218,11 +237,22 @@ class Engine:
                 if batch.counts or batch.complete:
                     self._observe(Scanned(counts=batch.counts, complete=batch.complete))
                 for item in batch.items:
-                    await backlog.put(item)
+                    await self._enter(item, backlog)
                 if batch.complete:
                     break
+                if self._admission is not None and self._admission.over:
+                    self._observe(Scanned(counts={}, complete=True))
+                    break
                 largest = max(self._crew, FIRST_STEP_EDITS)
+        while self._admission is not None and (ready := await self._admission.rest()):
+            for item in ready:
+                await backlog.put(item)
         backlog.close()
+
+    async def _enter(self, item: Item, backlog: Backlog) -> None:
+        ready = (item,) if self._admission is None else await self._admission.admit(item)
+        for each in ready:
+            await backlog.put(each)
 
     async def _member(self, backlog: Backlog) -> None:
         try:
@@ -234,6 +264,8 @@ class Engine:
                 if isinstance(outcome, Later):
                     backlog.postpone(outcome)
                 else:
+                    if self._admission is not None:
+                        self._admission.ended(outcome)
                     self._observe(Finished(record=outcome, asked=self._asked(outcome.edit)))
         finally:
             self._members -= 1

@@ -24,7 +24,9 @@
     │   ├─ ModelGoneError         403, 404
     │   ├─ StoreError
     │   └─ LedgerError
+    ├─ IncompleteError            exit 3   a delivery would lack pictures
     ├─ BudgetReachedError         exit 5   a money cap
+    ├─ GuardError                 exit 5   a guard rail of an unattended run
     └─ LockedError                exit 6   another run holds the lock
 """
 
@@ -205,10 +207,26 @@ class LedgerError(FatalError):
     """The ledger cannot be read or written."""
 
 
+class IncompleteError(PipelineError):
+    """What was to be delivered is not all there, so nothing was switched."""
+
+    exit_code = 3
+
+
 class BudgetReachedError(PipelineError):
     """The next request could pass a money cap, so it was not sent."""
 
     exit_code = 5
+
+
+class GuardError(PipelineError):
+    """A guard rail ended the run; ``rails``: which, by their keys in the job's ``guards``."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, rails: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.rails = rails
 
 
 class LockedError(PipelineError):

@@ -8,6 +8,7 @@ import msgspec
 from pipeline.budget import Budget
 from pipeline.canary import CanaryReport
 from pipeline.engine import Ending, Finished, Scanned
+from pipeline.guard_rails import GuardReport
 from pipeline.guards import Alarm
 from pipeline.limits.throttle import InForce, Limits, Throttle
 from pipeline.preflight import Preflight
@@ -18,6 +19,7 @@ __all__ = [
     "Event",
     "Gauges",
     "MetricsAt",
+    "Notified",
     "Paused",
     "Resumed",
     "Started",
@@ -144,6 +146,24 @@ class Unsteerable(msgspec.Struct, frozen=True, kw_only=True):
         return f"this run cannot be steered from other processes: {self.reason}"
 
 
+class Notified(msgspec.Struct, frozen=True, kw_only=True):
+    """Event: somebody was told of a run, or could not be, and then why (``trouble``). ``to``: as
+    the job names them; ``on``: of what.
+    """
+
+    to: str
+    on: str
+    title: str
+    trouble: str = ""
+
+    @property
+    def line(self) -> str:
+        """In words."""
+        if self.trouble:
+            return f"could not notify {self.to}: {self.trouble}"
+        return f"notified {self.to}: {self.title}"
+
+
 class MetricsAt(msgspec.Struct, frozen=True, kw_only=True):
     """Event: the run's figures can be read at ``url``, in Prometheus' format."""
 
@@ -159,6 +179,8 @@ Steering = Paused | Resumed | Tuned | Unsteerable
 
 Event = (
     Preflight
+    | GuardReport
+    | Notified
     | MetricsAt
     | Started
     | Scanned

@@ -36,7 +36,10 @@ class ParameterSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the model catalog (`endpoints/catalog.yaml`)."""
+    """One row of the model catalog (`endpoints/catalog.yaml`).
+
+    ``returned``: width and height in pixels that it answers with, by ratio, where known.
+    """
 
     id: str
     image_field: str
@@ -46,6 +49,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     count_field: str | None = None
     max_count: int = 1
     parameters: dict[str, ParameterSpec] = {}
+    returned: dict[str, tuple[int, int]] = {}
     prompt_max_length: int | None = None
     price_usd: float | None = None
     superseded_by: str | None = None
@@ -214,10 +218,47 @@ class AttemptEnd(msgspec.Struct, frozen=True, kw_only=True):
     error_message: str | None = None
 
 
+class PictureCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What one check said of one picture of a record. ``position``: of the picture, from 1.
+
+    ``value``: as measured, None where nothing was; ``limit``: what it was held against.
+    """
+
+    position: int
+    name: str
+    value: float | None
+    limit: float | None
+    passed: bool
+    message: str
+
+
+class FinishedPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """What was made of a stored picture: its padding off, its size, its transparency.
+
+    ``path``: relative to the outputs folder, forward slashes. ``position``: of the picture it was
+    made of, from 1, whose ``source_sha256`` that is.
+    """
+
+    position: int
+    path: str
+    source_sha256: str
+
+
+class PictureLikeness(msgspec.Struct, frozen=True, kw_only=True):
+    """What a picture looks like, packed, so that later runs know it again."""
+
+    position: int
+    sha256: str
+    packed: bytes
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of one edit: the row of `results`.
 
-    ``base``: of a redo, the fingerprint of what the manifest asks for; else empty.
+    ``base``: of a redo, the fingerprint of what the manifest asks for; else empty. ``sent``: the
+    shape that was asked for and how the first input lay in it, as JSON; empty where nobody knows.
+    ``rerolls``: requests after the first answer, because checks turned pictures down or pictures
+    were missing; the ledger has them as attempts.
     """
 
     edit: Edit
@@ -233,6 +274,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None = None
     error_message: str | None = None
     base: str = ""
+    sent: str = ""
+    checks: tuple[PictureCheck, ...] = ()
+    finished: tuple[FinishedPicture, ...] = ()
+    likenesses: tuple[PictureLikeness, ...] = ()
+    rerolls: int = 0
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,16 +7,22 @@ import msgspec
 
 from pipeline.canary import CanaryReport
 from pipeline.engine import Interrupted
-from pipeline.errors import BudgetReachedError, PipelineError
+from pipeline.errors import BudgetReachedError, GuardError, PipelineError
 from pipeline.exports.results_csv import write_results_csv
 from pipeline.ledger import LedgerReader
+from pipeline.rendering.result import RenderResult
 from pipeline.summary import Totals
+from pipeline.target import TargetReport
 
-Ended = Literal["finished", "interrupted", "fatal", "budget", "declined"]
+Ended = Literal["finished", "interrupted", "fatal", "budget", "guarded", "declined"]
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended. ``error``: what stopped it, in words; `exit_code` as the command's."""
+    """How a run ended. ``error``: what stopped it, in words; ``error_type``: its class in
+    `pipeline.errors`, which stays the same whatever the words; `exit_code` as the command's.
+    ``renditions``: what came of the job's renditions, made at the end; ``None``: it has none, or
+    the run was cut short. ``target``: what became of the job's `target_accepted`, if it has one.
+    """
 
     run_id: str
     ended: Ended
@@ -25,6 +31,9 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     totals: Totals
     outputs: Path
     canary: CanaryReport | None = None
+    error_type: str | None = None
+    renditions: RenderResult | None = None
+    target: TargetReport | None = None
 
 
 class Declined(Interrupted):
@@ -38,12 +47,17 @@ def run_result(
     totals: Totals,
     outputs: Path,
     canary: CanaryReport | None = None,
+    target: TargetReport | None = None,
 ) -> RunResult:
-    """``error``: what stopped the run, if anything did."""
+    """``error``: what stopped the run, if anything did. A target that is reached is what was asked
+    for, whatever did not pass on the way.
+    """
     if isinstance(error, PipelineError):
         exit_code = error.exit_code
     elif error is not None:
         exit_code = 130
+    elif target is not None:
+        exit_code = 0 if target.ended == "reached" else 3
     else:
         exit_code = 0 if totals.all_done else 3
     return RunResult(
@@ -54,6 +68,8 @@ def run_result(
         totals=totals,
         outputs=outputs,
         canary=canary,
+        error_type=type(error).__name__ if isinstance(error, PipelineError) else None,
+        target=target,
     )
 
 
@@ -75,4 +91,6 @@ def _ended(error: BaseException | None) -> Ended:
         return "finished"
     if isinstance(error, Interrupted):
         return "declined" if isinstance(error, Declined) else "interrupted"
+    if isinstance(error, GuardError):
+        return "guarded"
     return "budget" if isinstance(error, BudgetReachedError) else "fatal"

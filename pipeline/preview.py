@@ -12,13 +12,18 @@ import msgspec
 
 from pipeline.again import Again
 from pipeline.endpoints.catalog import all_parameter_names, model_spec
-from pipeline.errors import ConfigError, ManifestError
+from pipeline.errors import ConfigError, JobError, ManifestError
+from pipeline.filling import fillable
 from pipeline.job import Job
+from pipeline.job.checks import with_rerolls
 from pipeline.ledger import LedgerReader, open_reader
+from pipeline.made import Made, Tally
 from pipeline.manifest import missing_inputs, read_manifests
 from pipeline.models import Edit, ModelSpec, Problem
+from pipeline.pictures.offered import offered
 from pipeline.pictures.prepare import PrepareSettings, digest_file
 from pipeline.planning import Item, Planned, Planner, State
+from pipeline.target_plan import TargetPlan, TargetTally
 
 PROBLEMS_SHOWN = 50
 
@@ -41,7 +46,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     ``cost_usd``: of one request an edit; ``None`` where the price is unknown. ``minutes``: at the
     job's limits; ``request_s``: the time a request was taken to need, ``measured`` if the ledger
-    knows it.
+    knows it. ``made``: the table of what would be made, where it was asked for. ``target``: what is
+    missing of the job's `target_accepted`; requests are the fewest that could do then. ``checks``:
+    those that are on; ``with_rerolls_usd``: the cost if they turned down every picture.
     """
 
     new: int
@@ -59,6 +66,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     request_s: float
     measured: bool
     problems: tuple[str, ...]
+    made: Made | None = None
+    target: TargetPlan | None = None
+    checks: tuple[str, ...] = ()
+    with_rerolls_usd: float | None = None
 
 
 class Within:
@@ -83,7 +94,8 @@ class Within:
 
 def read_edits(job: Job, model: ModelSpec) -> Iterator[Edit | Problem]:
     """The job's edits, lazily. Raises `ManifestError`, and `JobError` about the job's values."""
-    return read_manifests(
+    refuse_several(job)
+    edits = read_manifests(
         job.manifest,
         model=model,
         root=job.inputs.root,
@@ -91,7 +103,20 @@ def read_edits(job: Job, model: ModelSpec) -> Iterator[Edit | Problem]:
         parameters=job.parameters,
         output=job.outputs.image,
         known_parameters=all_parameter_names(),
+        columns=job.columns,
+        format=job.format,
     )
+    return fillable(edits, job.provenance, job.renditions)
+
+
+def refuse_several(job: Job) -> None:
+    """For what can be done with one model only. Raises `JobError`."""
+    if job.models:
+        names = ", ".join([f"{job.path.name}@{use.alias}" for use in job.models])
+        raise JobError(
+            f"{job.path.name}: the job has several models, each with a ledger of its own (name one:"
+            f" {names})"
+        )
 
 
 def chosen(edits: Iterable[Edit | Problem], only: Sequence[str]) -> Iterator[Edit | Problem]:
@@ -107,8 +132,19 @@ def preparation(job: Job) -> PrepareSettings:
         max_side=job.inputs.max_side,
         max_bytes=job.inputs.max_bytes,
         background=job.inputs.background,
+        fit=job.inputs.fit,
+        fill=job.inputs.fill,
     )
     settings.check()
+    if job.inputs.fit != "none" and not offered(model_spec(job.endpoint.model), {}):
+        raise JobError(
+            f"inputs.fit: {job.endpoint.model} has no list of shapes, so there is none that inputs"
+            " could be brought to (remove inputs.fit, or choose a model with aspect_ratio)"
+        )
+    if job.checks.custom:
+        from pipeline.pictures.checks.custom import load_checks
+
+        load_checks(job.checks.custom)
     return settings
 
 
@@ -205,7 +241,7 @@ def plan(job: Job, *, only: Sequence[str] = (), limit: int | None = None) -> Pla
     reader = open_reader(ledger_path(job))
     try:
         planner = make_planner(job, model, reader, lambda *_: None)
-        return count_job(job, planner, reader, only=only, limit=limit)[0]
+        return count_job(job, planner, reader, only=only, limit=limit, table=True)[0]
     finally:
         if reader is not None:
             reader.close()
@@ -219,14 +255,18 @@ def count_job(
     only: Sequence[str] = (),
     limit: int | None = None,
     seconds: float | None = None,
+    table: bool = False,
 ) -> tuple[Plan, bool]:
-    """What there is to do, and whether that is all: after ``seconds`` counting is cut short."""
+    """What there is to do, and whether that is all: after ``seconds`` counting is cut short.
+    ``table``: also as a table.
+    """
     model = model_spec(job.endpoint.model)
     if seconds is not None and read_once(job):
         return count_plan(job, model, iter(()), reader, whole=False, limit=limit), False
     items = Within(planner.plan(chosen(read_edits(job, model), only)), seconds)
     whole = not only and seconds is None and planner.again is None
-    plan = count_plan(job, model, iter(items), reader, whole=whole, limit=limit)
+    tally = Tally() if table else None
+    plan = count_plan(job, model, iter(items), reader, whole=whole, limit=limit, tally=tally)
     return plan, items.complete
 
 
@@ -238,8 +278,11 @@ def count_plan(
     *,
     whole: bool,
     limit: int | None,
+    tally: Tally | None = None,
 ) -> Plan:
     """Folds planned items. ``whole``: they are all of the job's, so orphans can be told."""
+    stated = job.target_accepted
+    target = TargetTally(stated, reader) if stated.count is not None else None
     states: Counter[State] = Counter()
     requests = pictures = unreadable = 0
     problems: list[str] = []
@@ -256,10 +299,15 @@ def count_plan(
                 yield item.id if isinstance(item, Problem) else item.edit.id
                 continue
             states[item.state] += 1
-            if item.state not in ("unchanged", "kept") and (limit is None or requests < limit):
+            asks = item.state not in ("unchanged", "kept") and (limit is None or requests < limit)
+            if asks:
                 requests += 1
                 pictures += model.count(item.edit.parameters)
+            if tally is not None:
+                tally.add(item.edit, asks=asks)
             yield item.edit.id
+            if target is not None:
+                yield from target.add(item)
 
     if reader is not None and whole:
         orphaned = sum(1 for _ in reader.orphans(fold()))
@@ -268,6 +316,9 @@ def count_plan(
     price = job.endpoint.price_usd if job.endpoint.price_usd is not None else model.price_usd
     measured = reader.typical_request_s() if reader is not None else None
     request_s = ASSUMED_REQUEST_S if measured is None else measured
+    wanted = None if target is None else target.plan(requests, pictures, price_usd=price)
+    if wanted is not None:
+        requests, pictures = wanted.fewest_requests, wanted.fewest_pictures
     return Plan(
         new=states["new"],
         changed=states["changed"],
@@ -284,10 +335,16 @@ def count_plan(
         request_s=request_s,
         measured=measured is not None,
         problems=tuple(problems),
+        made=None if tally is None else tally.made(),
+        target=wanted,
+        checks=job.checks.names,
+        with_rerolls_usd=with_rerolls(job.checks, requests, pictures, price_usd=price),
     )
 
 
 def ledger_path(job: Job) -> Path:
+    """Raises `JobError` for a job of several models, which have one each."""
+    refuse_several(job)
     return job.outputs.directory / "ledger.db"
 
 

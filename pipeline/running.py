@@ -14,19 +14,17 @@ from typing import Any
 
 import msgspec
 
-from pipeline import __version__
-from pipeline.again import KeepingAnswers
-from pipeline.attempts import Attempts
-from pipeline.books.inquiry import inquiring
-from pipeline.budget import Budget, midnight_before
+from pipeline import __version__, guard_rails
+from pipeline.assembling import open_worker
 from pipeline.canary import Canary, CanaryReport, Thresholds, refusal
+from pipeline.candidates import Candidates
+from pipeline.caps import budget_of_run, cap_of_run, spent_today
 from pipeline.endpoints import Account, Endpoint
 from pipeline.endpoints.catalog import model_spec
 from pipeline.engine import Engine, Finished, Interrupted, Scanned, Stop
-from pipeline.errors import FatalError, LedgerError, PipelineError, StoreError
+from pipeline.errors import GuardError, LedgerError, PipelineError, StoreError
 from pipeline.events import Event, Gauges, Started
-from pipeline.guards import check_unknown_budget, make_guards, stack_dump
-from pipeline.inputs import Inputs
+from pipeline.guards import make_guards, stack_dump
 from pipeline.interruption import answering, interruptible
 from pipeline.job import Job
 from pipeline.ledger import Ledger, LedgerReader, Run, open_ledger, open_reader
@@ -35,6 +33,7 @@ from pipeline.models import Edit, ModelSpec, Problem
 from pipeline.opening import api_key, open_job_account, open_job_endpoint
 from pipeline.outcome import Declined, Ended, RunResult, run_result, write_run_files
 from pipeline.pacing import PaceMemory
+from pipeline.past_runs import Changes
 from pipeline.preflight import REFUSALS, judge, look
 from pipeline.preview import (
     Plan,
@@ -42,7 +41,6 @@ from pipeline.preview import (
     count_job,
     ledger_path,
     make_planner,
-    preparation,
     read_edits,
     refuse_pipes,
     sound_edits,
@@ -51,9 +49,7 @@ from pipeline.pulse import Pulse
 from pipeline.run_options import RunOptions
 from pipeline.steering.helm import RunHelm, crew_for
 from pipeline.steering.server import steerable
-from pipeline.stores import open_store
 from pipeline.summary import Summary
-from pipeline.worker import Worker
 
 __all__ = [
     "READ_AHEAD",
@@ -123,14 +119,24 @@ class _Run:
         self.reader = reader
         self.pace = pace
         self.summary = Summary()
+        partial_run = bool(options.only or options.limit or options.again)
+        self.changes = Changes(reader, partial=partial_run)
         self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         self.started = time.monotonic()
-        self.spent_today_usd = reader.spent_since(midnight_before(time.time()))
+        self.spent_today_usd = spent_today(job, reader)
+        self.cap_usd = cap_of_run(job, self.spent_today_usd)
+        self.candidates = Candidates(
+            job,
+            edits=self._chosen,
+            planner=self._planner,
+            reader=reader,
+            whole=not (options.only or options.again),
+        )
         self.pulse = Pulse(
             job=job.name,
             outputs=job.outputs.directory,
             run_id=self.id,
-            cap_usd=self._cap_usd(),
+            cap_usd=self.cap_usd,
             clock=time.monotonic,
             now=time.time,
         )
@@ -142,13 +148,14 @@ class _Run:
         edits = await asyncio.to_thread(
             sound_edits, self.job, self.model, self.options.only, READ_AHEAD
         )
-        refused: FatalError | None = None
+        refused: PipelineError | None = None
         try:
             if not await self._agreed():
                 return self._result(Declined())
-        except REFUSALS as refusing:
+        except (*REFUSALS, GuardError) as refusing:
             refused = refusing
-        self.budget = self._budget()
+        await asyncio.to_thread(self.candidates.look_back)
+        self.budget = budget_of_run(self.job, self.model.price_usd, self.spent_today_usd)
         await self.ledger.start_run(
             Run(
                 id=self.id,
@@ -169,7 +176,8 @@ class _Run:
         options, job = self.options, self.job
         first = options.canary or job.canary.edits
         exact = options.confirm is not None or first is not None
-        if not (exact or options.preflight):
+        exact = exact or (options.guards and guard_rails.needs_whole_plan(job))
+        if not (exact or options.preflight or options.guards):
             return True
         if exact:
             refuse_pipes(job)
@@ -188,6 +196,16 @@ class _Run:
             preflight = judge(found, job, self.model, plan, complete=complete)
             plan = self._priced(preflight.price_usd, plan)
             self._tell(preflight)
+        if options.guards and not await guard_rails.passes(
+            job,
+            plan,
+            self.model,
+            self.reader,
+            cap_usd=self.cap_usd,
+            observe=self._tell,
+            allow=options.allow,
+        ):
+            return False
         if first is not None:
             limits = Thresholds(**job.canary.model_dump(exclude={"edits"}))
             self.canary = Canary(
@@ -209,25 +227,6 @@ class _Run:
         remember, again = self.ledger.remember_input, self.options.again
         return make_planner(self.job, self.model, self.reader, remember, again)
 
-    def _budget(self) -> Budget:
-        job = self.job
-        price = job.endpoint.price_usd
-        price = self.model.price_usd if price is None else price
-        check_unknown_budget(job, price)
-        return Budget(
-            price_usd=price,
-            now=time.time,
-            run_usd=job.budget.run_usd,
-            day_usd=job.budget.day_usd,
-            spent_today_usd=self.spent_today_usd,
-        )
-
-    def _cap_usd(self) -> float | None:
-        """What this run may come to: the lower of its own cap and what is left of the day's."""
-        run, day = self.job.budget.run_usd, self.job.budget.day_usd
-        left = None if day is None else max(0.0, day - self.spent_today_usd)
-        return min([cap for cap in (run, left) if cap is not None], default=None)
-
     async def _work(
         self, edits: Iterator[Edit | Problem], stop: Stop, orphans: int
     ) -> BaseException | None:
@@ -239,28 +238,22 @@ class _Run:
             await opened.enter_async_context(guards.watchdog.on_guard())
             if self.options.signals:
                 opened.enter_context(answering(stack_dump(job, self.id, guards.watchdog)))
-            store = open_store(job.outputs.directory, job.outputs.store)
-            opened.push_async_callback(store.close)
-            inputs = Inputs(
-                preparation(job),
-                embed_urls=job.inputs.embed_urls,
-                max_bytes_in_flight=job.limits.max_bytes_in_flight,
-            )
-            opened.push_async_callback(inputs.close)
-            log = KeepingAnswers(self.ledger) if self.options.again else self.ledger
-            inquirer = await opened.enter_async_context(inquiring(job, self.account, self.ledger))
-            worker = Worker(
+            worker = await open_worker(
+                opened,
+                job,
                 endpoint=self.endpoint,
-                store=store,
-                attempts=Attempts(
-                    log, self.budget, now=time.time, run_id=self.id, inquirer=inquirer
-                ),
-                inputs=inputs,
+                account=self.account,
+                ledger=self.ledger,
+                reader=self.reader,
+                budget=self.budget,
+                run_id=self.id,
                 throttle=throttle,
                 guards=guards,
-                committed=stop.committed,
-                observe=self.pace.noting(self._tell),
+                stop=stop,
+                observe=self._tell,
+                note=self.pace.noting(self._tell),
                 rng=rng,
+                keeps_answers=bool(self.options.again),
             )
             engine = partial(
                 Engine,
@@ -268,6 +261,7 @@ class _Run:
                 asked=lambda edit: self.model.count(edit.parameters),
                 observe=self._observe,
                 stop=stop,
+                admission=self.candidates.target,
             )
             self._tell(
                 Started(
@@ -289,16 +283,20 @@ class _Run:
                 snapshot=self.pulse.snapshot,
             )
             await opened.enter_async_context(steerable(job.outputs.directory, helm))
-            items, limit = self._planner().plan(edits), self.options.limit
+            disk = guard_rails.disk_watch(job, stop, on=self.options.guards)
+            await opened.enter_async_context(disk)
+            items, limit = self.candidates.first(edits), self.options.limit
             if self.canary is not None:
                 self.engine = engine(crew=self.crew)
                 await self.engine.run(self.canary.first(items), step=self.reader.snapshot)
                 self._weigh(self.canary, stop)
-                items = self.canary.others(self._planner().plan(self._chosen()))
+                items = self.canary.others(self.candidates.first(self._chosen()))
                 limit = None if limit is None else limit - len(self.canary.chosen)
             if stop.reason is None:
-                self.engine = engine(crew=self.crew, limit=limit)
-                await self.engine.run(items, step=self.reader.snapshot)
+                for more in self.candidates.passes(items, lambda: stop.reason is not None):
+                    self.engine = engine(crew=self.crew, limit=limit)
+                    await self.engine.run(more, step=self.reader.snapshot)
+                    limit = self.candidates.left(limit)
         self.pace.keep(throttle)
         return stop.reason
 
@@ -315,6 +313,7 @@ class _Run:
             stop.request(refusal(self.report))
 
     def _observe(self, event: Finished | Scanned) -> None:
+        self.changes.add(event)
         if isinstance(event, Finished):
             self.summary.add(event.record, asked=event.asked)
             if self.canary is not None and self.report is None:
@@ -339,11 +338,12 @@ class _Run:
         result = self._result(error)
         # A failed ledger was the reason, and its message is in the result already.
         with suppress(LedgerError) if isinstance(error, LedgerError) else ExitStack():
+            self.ledger.keep_note(*self.changes.note())
             await self.ledger.end_run(
                 self.id,
                 ended=result.ended,
                 exit_code=result.exit_code,
-                totals=msgspec.to_builtins(result.totals),
+                totals=self.changes.beside(msgspec.to_builtins(result.totals)),
                 finished_at=time.time(),
             )
         try:
@@ -370,6 +370,7 @@ class _Run:
             totals=totals,
             outputs=self.job.outputs.directory,
             canary=self.report,
+            target=self.candidates.report(complete=error is None),
         )
 
 

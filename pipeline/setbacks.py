@@ -47,4 +47,16 @@ class CoolingDown(msgspec.Struct, frozen=True, kw_only=True):
         return words
 
 
-Setback = AttemptEnded | Retrying | CoolingDown
+class Unlabelled(msgspec.Struct, frozen=True, kw_only=True):
+    """Event: a picture was stored as it came, without the facts of its origin, and why."""
+
+    edit_id: str
+    message: str
+
+    @property
+    def line(self) -> str:
+        """In words."""
+        return f"{self.edit_id}: kept as it came, without a label of its origin: {self.message}"
+
+
+Setback = AttemptEnded | Retrying | CoolingDown | Unlabelled

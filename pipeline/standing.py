@@ -10,6 +10,7 @@ from pipeline.job import Job
 from pipeline.ledger import AttemptTotal, EditTotal, LedgerReader, RunRow, open_reader
 from pipeline.locking import is_alive
 from pipeline.pacing import LAST
+from pipeline.past_runs import PastRun, read_history
 from pipeline.preview import ledger_path
 from pipeline.snapshot import Snapshot
 from pipeline.steering.client import ask
@@ -25,7 +26,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     ``live``: the run that goes on, as it says itself; ``not_live``: why there is none although the
     ledger has a run without an end, in words. The rest is the ledger's: ``runs``: the last few, the
-    latest first; ``in_flight``: attempts under way, or left open by a process that died;
+    latest first; ``history``: the same, each with what was different from the one before;
+    ``in_flight``: attempts under way, or left open by a process that died;
     ``decisions``: people's, by what they say; ``pace``: what the latest 429 taught, in words;
     ``None``: none came yet.
     """
@@ -40,6 +42,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     decisions: dict[str, int] = {}
     live: Snapshot | None = None
     not_live: str = ""
+    history: tuple[PastRun, ...] = ()
 
 
 def job_status(job: Job) -> JobStatus:
@@ -62,6 +65,7 @@ def job_status(job: Job) -> JobStatus:
             decisions=_decisions(reader),
             live=live,
             not_live=not_live,
+            history=read_history(reader, outputs, limit=RUNS_KEPT),
         )
 
 

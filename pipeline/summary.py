@@ -18,10 +18,22 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     edit_id: str
 
 
+class FailedCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A check that turned edits down, and how many. ``example``: its first message, with its
+    edit.
+    """
+
+    name: str
+    edits: int
+    example: str
+    edit_id: str
+
+
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """What a run did. Durations are seconds; ``kept`` are refused or rejected earlier.
 
-    ``uncosted``: attempts that may have been charged, of which nobody said how much.
+    ``uncosted``: attempts that may have been charged, of which nobody said how much. ``rerolls``:
+    requests for pictures in the place of wrong or missing ones; they are among the ``retries``.
     """
 
     succeeded: int
@@ -41,6 +53,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     edit_s_p50: float | None
     edit_s_p95: float | None
     reasons: tuple[Reason, ...]
+    rerolls: int = 0
+    checks: tuple[FailedCheck, ...] = ()
 
     @property
     def finished(self) -> int:
@@ -60,6 +74,9 @@ class Summary:
         self._reasons: Counter[str] = Counter()
         self._examples: dict[str, tuple[str, str]] = {}
         self._seconds = array("d")
+        self._checks: Counter[str] = Counter()
+        self._check_examples: dict[str, tuple[str, str]] = {}
+        self.rerolls = 0
         self.unchanged = 0
         self.kept = 0
         self.images = 0
@@ -74,6 +91,12 @@ class Summary:
         if record.attempts:
             self.retries += record.attempts - 1
             self._seconds.append(record.finished_at - record.started_at)
+        self.rerolls += record.rerolls
+        if record.status == "rejected":
+            failed = {check.name: check for check in record.checks if not check.passed}
+            self._checks.update(failed.keys())
+            for name, check in failed.items():
+                self._check_examples.setdefault(name, (check.message, record.edit.id))
         if record.error_code is not None:
             self._reasons[record.error_code] += 1
             self._examples.setdefault(
@@ -112,6 +135,16 @@ class Summary:
                     edit_id=self._examples[code][1],
                 )
                 for code, count in self._reasons.most_common()
+            ),
+            rerolls=self.rerolls,
+            checks=tuple(
+                FailedCheck(
+                    name=name,
+                    edits=edits,
+                    example=self._check_examples[name][0],
+                    edit_id=self._check_examples[name][1],
+                )
+                for name, edits in self._checks.most_common()
             ),
         )
 

@@ -249,10 +249,10 @@ def test_pictures_whose_disk_never_answers_fail_their_edit_alone(
 ) -> None:
     prepare = Inputs._prepare
 
-    async def hanging(self: Inputs, ref: Any, digest: str) -> Any:
+    async def hanging(self: Inputs, ref: Any, *rest: Any) -> Any:
         if ref.source == "slow.jpg":
             await asyncio.Event().wait()
-        return await prepare(self, ref, digest)
+        return await prepare(self, ref, *rest)
 
     monkeypatch.setattr(Inputs, "_prepare", hanging)
     shop.write(

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.canary import CanaryReport, in_dollars, in_percent
+from pipeline.guard_rails import GuardReport
 from pipeline.preflight import Preflight
 from pipeline.preview import Plan
 from pipeline.terminal.words import counted as counted
@@ -33,6 +34,10 @@ def plan_line(plan: Plan) -> str:
     ]
     cost = "price unknown" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
     todo = f"{counted(plan.requests, 'request')}, {counted(plan.pictures, 'picture')}, {cost}"
+    if plan.target is not None and plan.target.missing:
+        most = plan.target.most_usd
+        todo = f"at least {todo}; at most {counted(plan.target.most_requests, 'request')}"
+        todo += "" if most is None else f", ${most:,.2f}"
     return f"{', '.join(parts) or 'no edits'} → {todo}, {about_minutes(plan.minutes)}"
 
 
@@ -41,7 +46,8 @@ def agree(plan: Plan, *, above_usd: float, ask: bool, quiet: bool = False) -> bo
     shows nothing unless it asks.
     """
     console = Console(stderr=True, highlight=False)
-    costly = plan.requests > 0 and (plan.cost_usd is None or plan.cost_usd > above_usd)
+    most = plan.cost_usd if plan.target is None else plan.target.most_usd
+    costly = plan.requests > 0 and (most is None or most > above_usd)
     asks = ask and costly
     if asks or not quiet:
         say(console, plan_line(plan))
@@ -52,6 +58,13 @@ def approve(report: CanaryReport) -> bool:
     """Asks whether the rest may follow. What the canary came to was shown before."""
     console = Console(stderr=True, highlight=False)
     return yes(console, f"Go on with {counted(report.remaining, 'more edit')}?")
+
+
+def allow(report: GuardReport) -> bool:
+    """Asks whether a guard rail may be passed, this once. What it says was shown before."""
+    console = Console(stderr=True, highlight=False)
+    which = "guard rail" if len(report.stops) == 1 else f"{len(report.stops)} guard rails"
+    return yes(console, f"Go past the {which}, this once?")
 
 
 def yes(console: Console, question: str) -> bool:
@@ -105,6 +118,13 @@ def say(console: Console, what: str | Text) -> None:
 
 def print_preflight(found: Preflight, console: Console) -> None:
     say(console, Text(found.findings, style="dim"))
+    for warning in found.warnings:
+        say(console, Text(f"warning: {warning}", style="yellow"))
+
+
+def print_guards(found: GuardReport, console: Console) -> None:
+    for stop in found.stops:
+        say(console, Text(f"guard rail: {stop.message}", style="red"))
     for warning in found.warnings:
         say(console, Text(f"warning: {warning}", style="yellow"))
 

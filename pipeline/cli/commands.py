@@ -5,12 +5,27 @@ Exit codes: 0 all done or nothing to do, 1 a bug, 2 configuration, 3 some edits 
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline import __version__
-from pipeline.cli import inspecting, reporting, reviewing, serving, steering, upkeep
+from pipeline.cli import (
+    comparing,
+    exporting,
+    history,
+    inspecting,
+    notifying,
+    publishing,
+    quickly,
+    rechecking,
+    reporting,
+    reviewing,
+    scheduling,
+    serving,
+    steering,
+    upkeep,
+)
 from pipeline.cli.options import (
     AcceptOrigin,
     AsJson,
@@ -21,6 +36,7 @@ from pipeline.cli.options import (
     LogJson,
     MaxCost,
     MetricsPort,
+    NoGuards,
     NoPreflight,
     OfRehearsal,
     Only,
@@ -31,6 +47,9 @@ from pipeline.cli.options import (
     Verbose,
     Yes,
 )
+
+if TYPE_CHECKING:
+    from pipeline.running import RunResult
 
 app = typer.Typer(
     name="pipeline",
@@ -45,12 +64,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(quickly.app)
+app.add_typer(history.app)
+app.add_typer(notifying.app)
 app.add_typer(reporting.app)
+app.add_typer(comparing.app)
 app.add_typer(upkeep.app)
+app.add_typer(exporting.app)
 app.add_typer(inspecting.app)
+app.add_typer(rechecking.app)
 app.add_typer(reviewing.app)
+app.add_typer(publishing.app)
 app.add_typer(steering.app)
 app.add_typer(serving.app)
+app.add_typer(scheduling.app)
 
 
 def _version(asked: bool) -> None:
@@ -99,17 +126,21 @@ def check(
 
     from pipeline import api
     from pipeline.cli import words
+    from pipeline.cli.designing import each_model
 
-    loaded = api.load_job(job)
-    report = api.check(loaded)
-    found = None
-    if online and not report.problem_count:
-        found = asyncio.run(api.check_online(loaded, base_url=base_url))
-    if as_json:
-        words.print_json(report if found is None else words.merged(report, online=found))
-    else:
-        words.print_check(report, found)
-    if report.problem_count:
+    wrong = False
+    for each in each_model(job):
+        loaded = api.load_job(each)
+        report = api.check(loaded)
+        found = None
+        if online and not report.problem_count:
+            found = asyncio.run(api.check_online(loaded, base_url=base_url))
+        if as_json:
+            words.print_json(report if found is None else words.merged(report, online=found))
+        else:
+            words.print_check(report, found, of="" if each == job else each.name)
+        wrong = wrong or report.problem_count > 0
+    if wrong:
         raise typer.Exit(2)
 
 
@@ -124,12 +155,20 @@ def plan(
     """Say what a run would do and cost; sends nothing."""
     from pipeline import api
     from pipeline.cli import words
+    from pipeline.cli.designing import each_model, print_sum
+    from pipeline.guard_rails import foresee
 
-    found = api.plan(job, only=only or (), limit=limit, rehearse=rehearse)
-    if as_json:
-        words.print_json(found)
-    else:
-        words.print_plan(found)
+    plans = []
+    for each in each_model(job):
+        found = api.plan(each, only=only or (), limit=limit, rehearse=rehearse)
+        plans.append(found)
+        if as_json:
+            words.print_json(found)
+        else:
+            words.print_plan(found, of="" if each == job else each.name)
+            words.print_foreseen(foresee(each, found, rehearse=rehearse))
+    if len(plans) > 1 and not as_json:
+        print_sum(plans)
 
 
 @app.command()
@@ -148,6 +187,7 @@ def run(
         ),
     ] = None,
     no_preflight: NoPreflight = False,
+    no_guards: NoGuards = False,
     accept_origin: AcceptOrigin = False,
     yes: Yes = False,
     quiet: Quiet = False,
@@ -159,35 +199,41 @@ def run(
 ) -> None:
     """Do the job: ask for every edit that is not done yet, and keep what comes back."""
     from pipeline import api
+    from pipeline.cli.designing import run_each
     from pipeline.cli.driving import drive
     from pipeline.cli.summary import conclude
 
     showing = Showing(quiet=quiet, verbose=verbose, log_json=log_json, interval_s=interval)
-    result = drive(
-        job,
-        api.run,
-        showing=showing,
-        rehearse=rehearse,
-        yes=yes,
-        only=only or (),
-        limit=limit,
-        base_url=base_url,
-        profile=profile,
-        accept_origin=accept_origin,
-        max_cost_usd=max_cost,
-        metrics_port=metrics_port,
-        preflight=not no_preflight,
-        canary=canary,
-    )
-    conclude(
-        result,
-        job=job,
-        rehearsal=rehearse,
-        showing=showing,
-        as_json=as_json,
-        max_cost=max_cost,
-    )
-    raise typer.Exit(result.exit_code)
+
+    def one(job: Path, max_cost: float | None) -> "RunResult":
+        result = drive(
+            job,
+            api.run,
+            showing=showing,
+            rehearse=rehearse,
+            yes=yes,
+            only=only or (),
+            limit=limit,
+            base_url=base_url,
+            profile=profile,
+            accept_origin=accept_origin,
+            max_cost_usd=max_cost,
+            metrics_port=metrics_port,
+            preflight=not no_preflight,
+            guards=not no_guards,
+            canary=canary,
+        )
+        conclude(
+            result,
+            job=job,
+            rehearsal=rehearse,
+            showing=showing,
+            as_json=as_json,
+            max_cost=max_cost,
+        )
+        return result
+
+    raise typer.Exit(run_each(job, one, max_cost))
 
 
 @app.command()

@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError, PipelineError
 if TYPE_CHECKING:
     from pipeline.canary import CanaryReport
     from pipeline.cli.watching import Onlooker
+    from pipeline.guard_rails import GuardReport
     from pipeline.preview import Plan
     from pipeline.running import RunResult
 
@@ -78,13 +79,27 @@ async def _go(
         with watcher.aside():
             return asking.approve(report)
 
+    def allow(report: "GuardReport") -> bool:
+        with watcher.aside():
+            return asking.allow(report)
+
     with watcher:
-        return await begin(
+        result = await begin(
             loaded,
             rehearse=rehearse,
+            allow=allow if asks else None,
             approve=approve if asks else None,
             confirm=confirm if asks else None,
             observe=watcher,
             signals=True,
+            render=False,
             **options,
         )
+    if not loaded.renditions:
+        return result
+    from pipeline.cli.publishing import progress
+    from pipeline.publishing import rendered_after
+
+    with progress("renditions", shown=not (showing.quiet or showing.log_json)) as observe:
+        job_run = loaded.for_rehearsal() if rehearse else loaded
+        return await rendered_after(job_run, result, observe, keep_if_cancelled=True)

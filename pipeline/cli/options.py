@@ -34,6 +34,9 @@ NoPreflight = Annotated[
     bool,
     typer.Option("--no-preflight", help="Do not look at key, balance, model and price first."),
 ]
+NoGuards = Annotated[
+    bool, typer.Option("--no-guards", help="Go past the job's guard rails, this once.")
+]
 AcceptOrigin = Annotated[
     bool,
     typer.Option("--accept-origin", help="Go on in a ledger that belongs to another endpoint."),

@@ -10,9 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import api
+from pipeline.cli.history import print_runs
 from pipeline.cli.words import merged, near, print_json
 from pipeline.errors import ConfigError
 from pipeline.ledger import RunRow
+from pipeline.past_runs import PastRun
 from pipeline.snapshot import Snapshot
 from pipeline.standing import JobStatus, is_cut_off
 from pipeline.steering.client import watch
@@ -20,7 +22,7 @@ from pipeline.terminal.block import ASCII, STYLES, UNICODE, block, one_line
 from pipeline.terminal.live import show
 from pipeline.terminal.painter import Painter
 from pipeline.terminal.pen import Pen
-from pipeline.terminal.words import clean, dollars, duration, time_of_day
+from pipeline.terminal.words import clean
 
 DECISIONS = ("approved", "rejected", "redo")
 CLOSING_S = 15.0
@@ -103,7 +105,7 @@ def print_status(found: JobStatus) -> None:
         _print_run(console, found, run)
     _print_edits(console, found)
     _print_problems(console, found)
-    _print_history(console, found.runs)
+    _print_history(console, found.history)
     if found.pace is not None:
         _say(console, "pace", clean(found.pace))
     _say(console, "in", f"{clean(near(found.outputs))}/")
@@ -170,31 +172,13 @@ def _print_problems(console: Console, found: JobStatus) -> None:
     console.print(table)
 
 
-def _print_history(console: Console, runs: tuple[RunRow, ...]) -> None:
-    ended = [run for run in runs if run.finished_at is not None]
+def _print_history(console: Console, runs: tuple[PastRun, ...]) -> None:
+    ended = [run for run in runs if run.ended is not None]
     console.print()
     if not ended:
         return
     console.print("  the last runs", style="dim")
-    table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right", min_width=8)
-    for _ in range(4):
-        table.add_column()
-    now = time.time()
-    for run in ended:
-        totals = run.totals
-        done = ", ".join(
-            [f"{totals[status]:,} {status}" for status in STYLES if totals.get(status)]
-        )
-        took = "" if run.finished_at is None else duration(run.finished_at - run.started_at)
-        table.add_row(
-            time_of_day(run.started_at, now=now),
-            f"{run.ended} ({run.exit_code})",
-            Text(took, style="dim"),
-            dollars(float(totals.get("cost_usd", 0.0))),
-            Text(done or "nothing new", style="dim"),
-        )
-    console.print(table)
+    print_runs(console, ended, now=time.time())
     console.print()
 
 

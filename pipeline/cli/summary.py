@@ -1,6 +1,7 @@
 """The end of a run: what happened, why, what it cost, where things are, what to do next."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -8,10 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.options import Showing
+from pipeline.cli.publishing import print_rendered
 from pipeline.cli.words import complain, near, print_json
 from pipeline.errors import PipelineError
 from pipeline.running import RunResult
-from pipeline.summary import Reason
+from pipeline.summary import FailedCheck, Reason
 from pipeline.terminal.block import ASCII, STYLES, UNICODE
 from pipeline.terminal.words import clean, counted, dollars, duration
 
@@ -20,6 +22,7 @@ ENDINGS = {
     "interrupted": "interrupted after",
     "fatal": "stopped by an error after",
     "budget": "stopped at a money cap after",
+    "guarded": "stopped by a guard rail after",
     "declined": "declined after",
 }
 MARKS = {"succeeded": "✓", "failed": "✗", "refused": "⊘", "rejected": "⊘", "unknown": "?"}
@@ -27,6 +30,8 @@ ASCII_MARKS = {"succeeded": "+", "failed": "x", "refused": "/", "rejected": "/",
 
 REASONS_SHOWN = 12
 EXAMPLE_LONGEST = 400
+
+CHECKED = "check_failed"
 
 WRONG_AS_ASKED = frozenset({"input", "request_rejected"})
 """Codes of failures that come again unless somebody changes something."""
@@ -79,11 +84,20 @@ def print_result(
     console.print(_head(result))
     console.print()
     console.print(_outcomes(console, result))
-    if totals.reasons:
+    # What checks turned down is said below, check by check.
+    reasons = [one for one in totals.reasons if one.code != CHECKED or not totals.checks]
+    if reasons:
         console.print()
-        _print_reasons(console, totals.reasons)
+        _print_reasons(console, reasons)
+    if totals.checks:
+        console.print()
+        console.print("  turned down by checks", style="dim")
+        _print_reasons(console, [_as_reason(check) for check in totals.checks])
     console.print()
     _print_figures(console, result, rehearsal=rehearsal, cap_usd=cap_usd)
+    if result.renditions is not None:
+        console.print()
+        print_rendered(console, result.renditions)
     if result.error is not None and not told:
         console.print()
         complain(result.error)
@@ -100,6 +114,8 @@ def next_step(result: RunResult, job: Path, rehearsal: bool) -> tuple[str, str] 
     name = shlex.quote(str(job))
     again = f"pipeline run {name}" + (" --rehearse" if rehearsal else "")
     totals = result.totals
+    if result.ended == "guarded":
+        return f"pipeline plan {name}", "shows what it would ask for, and what that costs"
     if result.ended == "budget":
         if "budget.day_usd" in (result.error or ""):
             return again, "goes on where this run stopped: tomorrow, or with a higher day_usd"
@@ -150,7 +166,11 @@ def _outcomes(console: Console, result: RunResult) -> Table:
     return table
 
 
-def _print_reasons(console: Console, reasons: tuple[Reason, ...]) -> None:
+def _as_reason(check: FailedCheck) -> Reason:
+    return Reason(code=check.name, count=check.edits, example=check.example, edit_id=check.edit_id)
+
+
+def _print_reasons(console: Console, reasons: Sequence[Reason]) -> None:
     """Grouped; the message is broken under itself, and only words are what a server says."""
     glyphs = ASCII if console.options.ascii_only else UNICODE
     table = Table.grid(padding=(0, 2))
@@ -172,6 +192,8 @@ def _print_figures(
     console: Console, result: RunResult, *, rehearsal: bool, cap_usd: float | None
 ) -> None:
     totals = result.totals
+    if result.target is not None:
+        _say(console, "target", Text(result.target.line))
     money = Text(dollars(totals.cost_usd))
     if cap_usd is not None:
         money.append(f" of the cap of {dollars(cap_usd)}")
@@ -186,6 +208,8 @@ def _print_figures(
         words = Text(f"{totals.edit_s_p50:.1f} s median, 95 % within {totals.edit_s_p95:.1f} s")
         if totals.retries:
             words.append(f" · {counted(totals.retries, 'retry', 'retries')}", "dim")
+            if totals.rerolls:
+                words.append(f", {totals.rerolls:,} of them re-rolls", "dim")
         _say(console, "an edit", words)
     if totals.short:
         short = f"{counted(totals.short, 'edit')} got fewer pictures than asked for"
@@ -207,6 +231,10 @@ def _say(console: Console, label: str, words: Text) -> None:
 
 def _print_nothing_to_do(console: Console, result: RunResult, job: Path, rehearsal: bool) -> None:
     totals = result.totals
+    if result.target is not None and result.target.accepted:
+        words = Text("\nNothing to do: ", style="green").append(result.target.line, "default")
+        console.print(words, soft_wrap=not console.is_terminal)
+        return
     if not totals.unchanged and not totals.kept:
         console.print("The manifest has no edits.")
         return
@@ -229,6 +257,9 @@ def _print_nothing_to_do(console: Console, result: RunResult, job: Path, rehears
             f" {'rehearse' if rehearsal else 'pay for'} everything again"
         ),
     )
+    if result.renditions is not None:
+        console.print()
+        print_rendered(console, result.renditions)
     if totals.unchanged and not rehearsal:
         name = shlex.quote(str(job))
         _say(console, "next", Text(f"pipeline report {name}", style="bold"))

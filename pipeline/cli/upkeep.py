@@ -16,6 +16,7 @@ from pipeline.cli.options import (
     LogJson,
     MaxCost,
     MetricsPort,
+    NoGuards,
     NoPreflight,
     OfRehearsal,
     Only,
@@ -93,6 +94,7 @@ def retry(
     base_url: BaseUrl = None,
     max_cost: MaxCost = None,
     no_preflight: NoPreflight = False,
+    no_guards: NoGuards = False,
     accept_origin: AcceptOrigin = False,
     yes: Yes = False,
     quiet: Quiet = False,
@@ -124,6 +126,7 @@ def retry(
         max_cost_usd=max_cost,
         metrics_port=metrics_port,
         preflight=not no_preflight,
+        guards=not no_guards,
     )
     nothing = result.ended == "finished" and not result.totals.finished
     if nothing and not (as_json or quiet):

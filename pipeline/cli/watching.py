@@ -9,14 +9,16 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.canary import CanaryReport
-from pipeline.cli.asking import print_canary, print_preflight, say
+from pipeline.cli.asking import print_canary, print_guards, print_preflight, say
 from pipeline.cli.options import Showing
 from pipeline.errors import PipelineError
-from pipeline.events import Event, MetricsAt
+from pipeline.events import Event, MetricsAt, Notified
+from pipeline.guard_rails import GuardReport
 from pipeline.preflight import Preflight
 from pipeline.terminal.json_lines import JsonLines
 from pipeline.terminal.live import LiveBlock
 from pipeline.terminal.plain import PlainLines, Silence
+from pipeline.terminal.words import clean
 
 if TYPE_CHECKING:
     from pipeline.running import RunResult
@@ -52,16 +54,31 @@ class Onlooker:
         self._shown.__exit__(*reason)
 
     def __call__(self, event: Event) -> None:
-        if self._console is not None and isinstance(event, Preflight | CanaryReport | MetricsAt):
+        if isinstance(event, Notified) and event.trouble:
+            self.warn(event)
+        elif self._console is not None and isinstance(
+            event, Preflight | GuardReport | CanaryReport | MetricsAt
+        ):
             with self.aside():
                 if isinstance(event, Preflight):
                     print_preflight(event, self._console)
+                elif isinstance(event, GuardReport):
+                    print_guards(event, self._console)
                 elif isinstance(event, CanaryReport):
                     print_canary(event, self._console)
                 else:
                     say(self._console, Text(event.line, style="dim"))
         else:
             self._shown(event)
+
+    def warn(self, event: Notified) -> None:
+        """Nobody else would hear of it: with ``--quiet`` it is said, too."""
+        if self._console is None and not isinstance(self._shown, Silence):
+            self._shown(event)
+            return
+        with self.aside():
+            line = Text(clean(f"warning: {event.line}"), style="yellow")
+            say(self._console or Console(stderr=True, highlight=False), line)
 
     def aside(self) -> AbstractContextManager[None]:
         """Meanwhile the terminal belongs to somebody else."""

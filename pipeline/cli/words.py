@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.asking import about_minutes, counted, print_preflight
+from pipeline.cli.asking import about_minutes, counted, print_guards, print_preflight
+from pipeline.cli.designing import print_made, print_target
+from pipeline.guard_rails import GuardReport
 from pipeline.preflight import Preflight
 from pipeline.preview import CheckReport, Plan, problem_list
 
@@ -32,7 +34,10 @@ def merged(value: Any, **more: Any) -> dict[str, Any]:
     return {**msgspec.to_builtins(value, enc_hook=str), **more}
 
 
-def print_check(report: CheckReport, online: Preflight | None = None) -> None:
+def print_check(report: CheckReport, online: Preflight | None = None, *, of: str = "") -> None:
+    """``of``: the job's model, where it has several."""
+    if of:
+        print(f"{of}: ", end="", flush=True)
     if report.problem_count:
         complain(
             f"{counted(report.problem_count, 'problem')}\n"
@@ -44,8 +49,11 @@ def print_check(report: CheckReport, online: Preflight | None = None) -> None:
         print_preflight(online, Console(highlight=False))
 
 
-def print_plan(plan: Plan) -> None:
+def print_plan(plan: Plan, *, of: str = "") -> None:
+    """``of``: the job's model, where it has several."""
     console = Console(highlight=False)
+    if of:
+        console.print(Text(f"\n {of} ", style="bold reverse"))
     for problem in plan.problems:
         console.print(Text(problem, style="yellow"), soft_wrap=True)
     rows = (
@@ -64,6 +72,7 @@ def print_plan(plan: Plan) -> None:
         if count or name in ("new", "unchanged"):
             table.add_row(f"{count:,}", name, Text(meaning, style="dim"))
     console.print(table)
+    print_made(plan, console)
     cost = "price unknown" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
     how = "measured" if plan.measured else "assumed"
     console.print(
@@ -71,6 +80,20 @@ def print_plan(plan: Plan) -> None:
         f" {about_minutes(plan.minutes)} at the job's limits ({plan.request_s:.0f} s a request,"
         f" {how})"
     )
+    if plan.checks:
+        worst = ""
+        if plan.with_rerolls_usd is not None and plan.with_rerolls_usd != plan.cost_usd:
+            worst = f"; with all re-rolls at most ${plan.with_rerolls_usd:,.2f}"
+        console.print(f"checked: {', '.join(plan.checks)}{worst}", soft_wrap=True)
+    if plan.target is not None:
+        print_target(plan.target, console)
+
+
+def print_foreseen(found: GuardReport) -> None:
+    """What of its guard rails a run would meet, after its plan."""
+    if found:
+        print()
+        print_guards(found, Console(highlight=False))
 
 
 def near(path: Path) -> str:

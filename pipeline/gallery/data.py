@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any, get_args
 
+import msgspec
+
 from pipeline.gallery.links import Links, Picture, input_name, is_remote
 from pipeline.ledger import AttemptRow, LedgerReader, timeline
+from pipeline.ledger.checked import checks_of
 from pipeline.ledger.timeline import DetailRow, GalleryRow, TakeRow
-from pipeline.models import Status, StoredImage
+from pipeline.models import PictureCheck, Status, StoredImage
 
 VERSION = 1
 """Of the data's shape, for the page that reads it."""
@@ -156,6 +159,7 @@ def details_of(
 
 def details_for(reader: LedgerReader, links: Links, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
     """The details of these edits, in this order. Raises `LedgerError`."""
+    checks = checks_of(reader, ids)
     for row in timeline.detail_rows(reader, ids):
         yield {
             "id": row.id,
@@ -176,7 +180,7 @@ def details_for(reader: LedgerReader, links: Links, ids: Sequence[str]) -> Itera
                 for position, image in enumerate(row.images, start=1)
             ],
             "attempts": [_attempt(attempt) for attempt in row.history[-ATTEMPTS_SHOWN:]],
-            "checks": [],
+            "checks": [_check(check) for check in checks.get(row.id, ())],
             "takes": [_take(row, take, links) for take in row.takes],
         }
 
@@ -248,6 +252,10 @@ def _attempt(attempt: AttemptRow) -> dict[str, Any]:
         "message": attempt.error_message or "",
         "http": attempt.http_status,
     }
+
+
+def _check(check: PictureCheck) -> dict[str, Any]:
+    return msgspec.structs.asdict(check)
 
 
 def _take(row: DetailRow, take: TakeRow, links: Links) -> dict[str, Any]:

@@ -57,19 +57,20 @@ def assets() -> tuple[Path, ...]:
 
 def index_script(index: Mapping[str, Any]) -> str:
     """``data/index.js``."""
-    return f"gallery.index({_value(index)});\n"
+    return f"gallery.index({script_value(index)});\n"
 
 
 def details_script(number: int, details: Iterable[Mapping[str, Any]]) -> str:
     """``data/details-<number>.js``; ``number`` from 0, as in `details_name`."""
-    return f"gallery.details({number}, {_value(list(details))});\n"
+    return f"gallery.details({number}, {script_value(list(details))});\n"
 
 
 def details_name(number: int) -> str:
     return f"details-{number:04}.js"
 
 
-def _value(value: Any) -> str:
+def script_value(value: Any) -> str:
+    """A value as an expression of JavaScript, safe inside a page."""
     # JSON in a text, not as source: quicker to parse, and a key such as "__proto__" is a key.
     text = msgspec.json.encode(value).decode("utf-8")
     return "JSON.parse('" + text.translate(_IN_A_SCRIPT) + "')"

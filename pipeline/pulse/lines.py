@@ -2,11 +2,12 @@
 
 from pipeline.canary import CanaryReport
 from pipeline.engine import DrainOver, Finished, Scanned, Stopping
-from pipeline.events import Event, MetricsAt, Paused, Resumed, Started, Tuned, Unsteerable
+from pipeline.events import Event, MetricsAt, Notified, Paused, Resumed, Started, Tuned, Unsteerable
+from pipeline.guard_rails import GuardReport
 from pipeline.models import Record
 from pipeline.preflight import Preflight
 from pipeline.retries.outage import EndpointDown, EndpointUp
-from pipeline.setbacks import AttemptEnded, CoolingDown, Retrying
+from pipeline.setbacks import AttemptEnded, CoolingDown, Retrying, Unlabelled
 from pipeline.watchdog import PHASES, Stalled
 
 LONGEST = 300
@@ -55,7 +56,7 @@ def describe(event: Event) -> str | None:
             return None
         case Preflight() | CanaryReport() | Paused() | Resumed() | Tuned() | Unsteerable():
             return event.line
-        case MetricsAt():
+        case MetricsAt() | Unlabelled() | GuardReport() | Notified():
             return event.line
 
 
@@ -80,6 +81,8 @@ def trouble(event: Event) -> tuple[str, str] | None:
         case Started():
             found = _cut_off(event).removeprefix("; ")
             return (found, found) if found else None
+        case Notified(trouble=""):
+            return None
         case Scanned() | AttemptEnded() | Preflight() | CanaryReport() | MetricsAt():
             return None
         case _:

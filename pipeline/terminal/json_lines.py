@@ -13,11 +13,12 @@ import msgspec
 
 from pipeline.canary import CanaryReport
 from pipeline.engine import DrainOver, Finished, Scanned, Stopping
-from pipeline.events import Event, MetricsAt, Paused, Resumed, Started, Tuned, Unsteerable
+from pipeline.events import Event, MetricsAt, Notified, Paused, Resumed, Started, Tuned, Unsteerable
+from pipeline.guard_rails import GuardReport
 from pipeline.models import Record
 from pipeline.preflight import Preflight
 from pipeline.retries.outage import EndpointDown, EndpointUp
-from pipeline.setbacks import AttemptEnded, CoolingDown, Retrying
+from pipeline.setbacks import AttemptEnded, CoolingDown, Retrying, Unlabelled
 from pipeline.snapshot import Snapshot
 from pipeline.terminal.pen import Pen
 from pipeline.terminal.plain import INTERVAL_S
@@ -25,10 +26,13 @@ from pipeline.watchdog import Stalled
 
 NAMES: dict[type, str] = {
     Preflight: "preflight",
+    GuardReport: "guards",
+    Notified: "notified",
     MetricsAt: "metrics_at",
     Started: "run_started",
     Scanned: "planned",
     AttemptEnded: "attempt_ended",
+    Unlabelled: "unlabelled",
     Retrying: "retrying",
     Finished: "edit_finished",
     CoolingDown: "cooling_down",

@@ -8,7 +8,8 @@ from typing import Self, TextIO
 
 from pipeline.canary import CanaryReport
 from pipeline.engine import DrainOver, Stopping
-from pipeline.events import Event, MetricsAt, Paused, Resumed, Started, Tuned, Unsteerable
+from pipeline.events import Event, MetricsAt, Notified, Paused, Resumed, Started, Tuned, Unsteerable
+from pipeline.guard_rails import GuardReport
 from pipeline.preflight import Preflight
 from pipeline.pulse.lines import describe
 from pipeline.retries.outage import EndpointDown, EndpointUp
@@ -22,6 +23,7 @@ INTERVAL_S = 30.0
 
 AT_ONCE = (
     Preflight,
+    GuardReport,
     CanaryReport,
     MetricsAt,
     Started,
@@ -62,7 +64,8 @@ class PlainLines:
         self._pen.close()
 
     def __call__(self, event: Event) -> None:
-        if (self._verbose or isinstance(event, AT_ONCE)) and (line := describe(event)):
+        at_once = isinstance(event, AT_ONCE) or (isinstance(event, Notified) and event.trouble)
+        if (self._verbose or at_once) and (line := describe(event)):
             self._say(line)
         if isinstance(event, Started) and self._snapshot is None:
             self._snapshot = event.snapshot

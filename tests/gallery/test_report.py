@@ -310,7 +310,7 @@ def test_decisions_and_earlier_takes_are_shown(ran: Ran) -> None:
         " NULL, NULL)",
         "INSERT INTO takes SELECT 'mug', 1, status, fingerprint, base, 'earlier', model,"
         " parameters, variables, inputs, place, 1, 1, 0.042, NULL, NULL, 1, 2, run_id,"
-        " 'redo', 'whiter', 'append', 3 FROM edits",
+        " 'redo', 'whiter', 'append', 3, '' FROM edits",
         "INSERT INTO take_images SELECT 'mug', 1, 1, path, sha256, size, width, height, format"
         " FROM images",
     )
