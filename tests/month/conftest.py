@@ -1,0 +1,3 @@
+from tests.notifying.conftest import hook
+
+__all__ = ["hook"]
