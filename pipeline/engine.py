@@ -36,10 +36,13 @@ class Interrupted(Exception):  # noqa: N818 - what happened, not what went wrong
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
-    """Event: an edit has its record. ``asked``: pictures it asked for."""
+    """Event: an edit has its record. ``asked``: pictures it asked for. ``state``: as it was
+    planned; ``None``: it was no edit that could be asked for.
+    """
 
     record: Record
     asked: int
+    state: State | None = None
 
 
 class Scanned(msgspec.Struct, frozen=True, kw_only=True):
@@ -257,7 +260,9 @@ class Engine:
     async def _member(self, backlog: Backlog) -> None:
         try:
             while self._wanted() and (item := await backlog.take()) is not None:
+                state: State | None = None
                 if isinstance(item, Planned | Later):
+                    state = item.state if isinstance(item, Planned) else item.planned.state
                     outcome = await self._worker(item)
                 else:
                     outcome = await self._unready(item)
@@ -266,7 +271,8 @@ class Engine:
                 else:
                     if self._admission is not None:
                         self._admission.ended(outcome)
-                    self._observe(Finished(record=outcome, asked=self._asked(outcome.edit)))
+                    asked = self._asked(outcome.edit)
+                    self._observe(Finished(record=outcome, asked=asked, state=state))
         finally:
             self._members -= 1
 

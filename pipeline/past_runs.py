@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.engine import Finished, Scanned
+from pipeline.engine import Finished
 from pipeline.errors import ConfigError
 from pipeline.job import Job, load_job
 from pipeline.ledger import LedgerReader, RunRow, open_reader
@@ -95,21 +95,17 @@ class Changes:
         self._partial = partial
         self._counts = {"new": 0, "changed": 0, "newly_failing": 0, "recovered": 0}
 
-    def add(self, event: Finished | Scanned) -> None:
-        """Takes note of it."""
+    def add(self, event: Finished) -> None:
+        """Takes note of an edit that came to its end."""
         counts = self._counts
-        if isinstance(event, Scanned):
-            counts["new"] += event.counts.get("new", 0)
-            counts["changed"] += event.counts.get("changed", 0)
-            return
         edit_id = event.record.edit.id
-        if not event.record.fingerprint:  # planned as new, but nothing could be asked
-            counts["new"] -= 1
+        if event.state is None:
             if len(self._away_now) < MOST_AWAY:
                 self._away_now.append(edit_id)
         elif edit_id in self._away:  # planned as changed, and asked for the first time
             counts["new"] += 1
-            counts["changed"] = max(0, counts["changed"] - 1)
+        elif event.state in ("new", "changed"):
+            counts[event.state] += 1
         if event.record.status == "succeeded":
             counts["recovered"] += edit_id in self._failing
         else:

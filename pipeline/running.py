@@ -313,8 +313,8 @@ class _Run:
             stop.request(refusal(self.report))
 
     def _observe(self, event: Finished | Scanned) -> None:
-        self.changes.add(event)
         if isinstance(event, Finished):
+            self.changes.add(event)
             self.summary.add(event.record, asked=event.asked)
             if self.canary is not None and self.report is None:
                 self.canary.add(event.record, asked=event.asked)

@@ -180,7 +180,7 @@ def test_history_shows_each_run_with_its_difference_and_what_stopped_it(
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     assert "at a cap (5)" in lines[0]
     assert "$0.084  2 succeeded" in lines[0]
-    assert lines[1].startswith("7 new")
+    assert lines[1].startswith("2 new")
     assert "budget.run_usd of $0.10 is reached" in done.stdout
     assert "2 new" in lines[-1]
     assert len(command("history", shop.job, "--limit", "1").stdout.strip().splitlines()) < len(
