@@ -84,7 +84,7 @@ class Topic:
             self._listeners.discard(listener)
 
 
-class Library:
+class Ledgers:
     """The ledgers, read no oftener than they change. Belongs to one event loop."""
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class Watches:
 
     def __init__(self, folder: JobFolder, starter_of: "StarterOf") -> None:
         self.folder = folder
-        self.library = Library()
+        self.ledgers = Ledgers()
         self._starter_of = starter_of
         self._topics: dict[tuple[str, bool] | None, Topic] = {}
         self._tasks: dict[tuple[str, bool] | None, asyncio.Task[None]] = {}
@@ -145,7 +145,7 @@ class Watches:
     async def now(self, side: Side) -> Standing:
         """How a job stands at this moment."""
         snapshot = await live.state(side.outputs)
-        books = await self.library.books(side, running=snapshot is not None)
+        books = await self.ledgers.books(side, running=snapshot is not None)
         return standing(side, books, live=snapshot, process=self._starter_of().process_of(side))
 
     async def all_now(self) -> list[Listed]:
@@ -203,7 +203,7 @@ class Watches:
             await self._pause(key, STARTING_EVERY_S if starting else IDLE_EVERY_S)
 
     async def _tell(self, topic: Topic, side: Side, snapshot: Snapshot | None) -> None:
-        books = await self.library.books(side, running=snapshot is not None)
+        books = await self.ledgers.books(side, running=snapshot is not None)
         process = self._starter_of().process_of(side)
         topic.publish(_json(standing(side, books, live=snapshot, process=process)))
 

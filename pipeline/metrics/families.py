@@ -27,10 +27,10 @@ def exposition(meters: Sequence[Meter], *, accept: str = "") -> tuple[bytes, str
     """The text and its content type. ``accept``: what the asking program takes, as in its header;
     the plain text format unless that names another.
     """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Meters(meters))
+    collectors = CollectorRegistry(auto_describe=False)
+    collectors.register(_Meters(meters))
     encode, content_type = choose_encoder(accept)
-    return encode(registry), content_type
+    return encode(collectors), content_type
 
 
 class _Meters(Collector):

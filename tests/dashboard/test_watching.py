@@ -94,4 +94,4 @@ async def test_a_ledger_that_nobody_wrote_is_not_read_again(shop: Shop) -> None:
     async with listening(shop.with_edits(1)) as (room, _):
         side = room.watches.folder.side("shop", rehearsal=False)
         assert isinstance(side, Side)
-        assert await room.watches.library.books(side) is await room.watches.library.books(side)
+        assert await room.watches.ledgers.books(side) is await room.watches.ledgers.books(side)
