@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pipeline.emulator.testing import emulator
 
 __all__ = ["emulator"]
+
+# On a machine that others load, an example may take any time, and says nothing by it.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 MUG = Path(__file__).parent.parent / "manifests" / "images" / "mug.jpg"
 

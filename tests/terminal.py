@@ -57,7 +57,7 @@ class Terminal:
         fcntl.ioctl(self._here, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self._screen.resize(columns=columns)
 
-    def until(self, text: str, *, seconds: float = 30) -> None:
+    def until(self, text: str, *, seconds: float = 60) -> None:
         """Reads until it has shown ``text``."""
         end = time.monotonic() + seconds
         while text not in self.seen:
@@ -72,12 +72,12 @@ class Terminal:
         end = time.monotonic() + 60
         while self._read(0.1):
             assert time.monotonic() < end, f"never ended:\n{self.seen}"
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
         os.close(self._here)
 
     def _read(self, seconds: float) -> bool:

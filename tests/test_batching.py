@@ -20,7 +20,7 @@ class Gate:
     def __call__(self, items: Sequence[Any]) -> Sequence[Any]:
         self.threads.add(threading.current_thread().name)
         self.busy.release()
-        assert self.open.wait(10)
+        assert self.open.wait(60)
         self.batches.append(list(items))
         for item in items:
             if item == "all":
@@ -29,7 +29,7 @@ class Gate:
 
     def wait_until_busy(self, threads: int = 1) -> None:
         for _ in range(threads):
-            assert self.busy.acquire(timeout=10)
+            assert self.busy.acquire(timeout=60)
 
 
 def flat(batches: list[list[Any]]) -> list[Any]:

@@ -39,7 +39,7 @@ def test_the_next_run_starts_near_what_the_last_one_learned(
     shop: Shop, emulator: Callable[..., RunningEmulator]
 ) -> None:
     endpoint = emulator(
-        pictures="plain", latency={"median_s": 0.02}, limits={"concurrency": HIDDEN}
+        pictures="plain", latency={"median_s": 0.1}, limits={"concurrency": HIDDEN}
     )
     shop.with_edits(60, limits={"concurrency": 32})
     key = {"AIMLAPI_API_KEY": "the-key"}

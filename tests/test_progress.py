@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from pipeline.terminal.json_lines import NAMES
 from pipeline.terminal.pen import Pen
 from pipeline.terminal.plain import AT_ONCE
 from pipeline.terminal.words import clean, clock, dollars, duration, span
-from tests.conftest import Shop
+from tests.conftest import Shop, command_line, environment
 
 AT = 1_800_000_000.0
 
@@ -161,6 +162,7 @@ def test_a_low_terminal_gets_what_matters_most(height: int) -> None:
         ({"state": "endpoint down", "why": "503", "left_s": None}, "not known: endpoint down"),
         ({"state": "stalled", "why": "nothing has ended for 600 s"}, "nothing has ended for 600 s"),
         ({"state": "stopping", "left_s": None}, "until 14 in flight are finished"),
+        ({"state": "stopping", "in_flight": 0}, "until the last records are written"),
         ({"expected": None, "left_s": None}, "1,204 edits, still counting"),
         ({"left_s": None}, "not known yet"),
         ({"expected": 0, "done": 0, "counts": {}}, "0 of 0 edits  100 %"),
@@ -249,7 +251,7 @@ class Stuck(io.StringIO):
         self.goes_on = threading.Event()
 
     def write(self, text: str) -> int:
-        self.goes_on.wait(10)
+        self.goes_on.wait(60)
         return super().write(text)
 
 
@@ -284,16 +286,28 @@ Command = Callable[..., Any]
 
 
 def test_without_a_terminal_it_says_a_line_an_interval(
-    command: Command, shop: Shop, emulator: Callable[..., Any]
+    shop: Shop, emulator: Callable[..., Any]
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.1})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold(after=6)
     shop.with_edits(12, limits={"concurrency": 4})
-    done = command("run", shop.job, "--base-url", endpoint.url, "--interval", "0.1")
-    assert done.returncode == 0, done.stderr
-    said = done.stderr.splitlines()
+    with subprocess.Popen(
+        command_line("run", shop.job, "--base-url", endpoint.url, "--interval", "0.1"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    ) as run:
+        assert run.stderr is not None
+        said: list[str] = []
+        while len([line for line in said if " of 12 edits" in line]) < 3:
+            said.append(run.stderr.readline())
+            assert said[-1], "it ended too soon"
+        endpoint.go_on()
+        said += run.stderr
+    assert run.returncode == 0, said
     assert any(": some" in line or "run 2" in line for line in said), "the run's start"
     assert "12 of 12 edits, 12 succeeded" in said[-1]
-    assert len([line for line in said if " of 12 edits" in line]) >= 3
     assert not [line for line in said if "e3:" in line], "no line for each edit"
 
 

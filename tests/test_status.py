@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
+import pipeline
 from pipeline.emulator.testing import RunningEmulator
 from pipeline.snapshot import Snapshot
-from tests.conftest import Shop
+from tests.conftest import Shop, command_line, environment
 from tests.terminal import on_a_terminal
 from tests.test_command import started, statuses, until
 
@@ -46,7 +47,8 @@ def test_a_job_that_never_ran_says_so(command: Command, shop: Shop) -> None:
 def test_a_run_that_goes_on_is_shown_from_elsewhere_as_it_shows_itself(
     command: Command, shop: Shop, emulator: Emulators
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.4})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold(after=20)
     shop.with_edits(500, limits={"concurrency": 4}, budget={"run_usd": 25})
     with started("run", shop.job, "--base-url", endpoint.url) as run:
         until(is_under_way(shop))
@@ -59,7 +61,9 @@ def test_a_run_that_goes_on_is_shown_from_elsewhere_as_it_shows_itself(
         assert (live.pid, live.expected, live.cap_usd) == (run.pid, 500, 25.0)
         assert live.done == sum(live.counts[name] for name in ("succeeded", "failed"))
         run.send_signal(signal.SIGINT)
-        assert run.wait(30) == 130
+        until(lambda: "stopping" in str(pipeline.status(shop.job).live))
+        endpoint.go_on()
+        assert run.wait(60) == 130
     after = command("status", shop.job)
     assert "interrupted, exit code 130" in after.stdout
     assert "the last runs" in after.stdout
@@ -69,13 +73,15 @@ def test_a_run_that_goes_on_is_shown_from_elsewhere_as_it_shows_itself(
 
 @posix
 def test_watch_follows_a_run_to_its_end(shop: Shop, emulator: Emulators) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.3})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold(after=20)
     shop.with_edits(48, limits={"concurrency": 2})
     with started("run", shop.job, "--base-url", endpoint.url):
         until(is_under_way(shop))
         with on_a_terminal("status", shop.job, "--watch", columns=80) as terminal:
             terminal.until("of 48 edits")
             assert [line for line in terminal.screen if "pictures/min" in line]
+            endpoint.go_on()
             assert terminal.to_the_end() == 0
     assert not [line for line in terminal.screen if "pictures/min" in line], "the block is gone"
     assert "finished, exit code 0" in "\n".join(terminal.screen)
@@ -84,7 +90,8 @@ def test_watch_follows_a_run_to_its_end(shop: Shop, emulator: Emulators) -> None
 
 @posix
 def test_ctrl_c_ends_the_watching_and_not_the_run(shop: Shop, emulator: Emulators) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.3})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold(after=20)
     shop.with_edits(48, limits={"concurrency": 2})
     with started("run", shop.job, "--base-url", endpoint.url) as run:
         until(is_under_way(shop))
@@ -94,34 +101,44 @@ def test_ctrl_c_ends_the_watching_and_not_the_run(shop: Shop, emulator: Emulator
             assert terminal.to_the_end() == 0
         assert not terminal.cursor_hidden
         assert "Traceback" not in terminal.seen
+        endpoint.go_on()
         assert run.wait(60) == 0
     assert statuses(shop) == {"succeeded": 48}
 
 
 @posix
-def test_watch_without_a_terminal_is_a_line_a_second(
-    command: Command, shop: Shop, emulator: Emulators
-) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.3})
+def test_watch_without_a_terminal_is_a_line_a_second(shop: Shop, emulator: Emulators) -> None:
+    endpoint = emulator(pictures="plain")
+    endpoint.hold(after=20)
     shop.with_edits(48, limits={"concurrency": 2})
     with started("run", shop.job, "--base-url", endpoint.url):
         until(is_under_way(shop))
-        done = command("status", shop.job, "--watch")
-    assert done.returncode == 0, done.stderr
-    assert "of 48 edits" in done.stdout.splitlines()[0]
-    assert "\x1b" not in done.stdout
-    assert "finished, exit code 0" in done.stdout
+        with subprocess.Popen(
+            command_line("status", shop.job, "--watch"),
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        ) as watching:
+            assert watching.stdout is not None
+            first = watching.stdout.readline()
+            endpoint.go_on()
+            said = watching.stdout.read()
+    assert watching.returncode == 0
+    assert "of 48 edits" in first
+    assert "\x1b" not in said
+    assert "finished, exit code 0" in said
 
 
 def test_a_run_that_was_killed_is_not_said_to_go_on(
     command: Command, shop: Shop, emulator: Emulators
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.4})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold(after=20)
     shop.with_edits(500, limits={"concurrency": 2})
     with started("run", shop.job, "--base-url", endpoint.url) as run:
         until(is_under_way(shop))
         run.kill()
-        run.wait(10)
+        run.wait(60)
     done = command("status", shop.job)
     assert done.returncode == 0
     assert f"it was cut off: process {run.pid} is gone" in done.stdout
@@ -131,7 +148,8 @@ def test_a_run_that_was_killed_is_not_said_to_go_on(
 def test_where_the_run_cannot_be_asked_the_ledger_is_shown_and_it_says_so(
     command: Command, shop: Shop, emulator: Emulators
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.4})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold(after=20)
     shop.with_edits(500, limits={"concurrency": 2})
     with started("run", shop.job, "--base-url", endpoint.url) as run:
         until(is_under_way(shop))

@@ -18,11 +18,13 @@ Emulators = Callable[..., RunningEmulator]
 def test_a_live_block_shows_what_goes_on_and_a_summary_stays(
     shop: Shop, emulator: Emulators
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.15})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold(after=10)
     shop.with_edits(20, limits={"concurrency": 4}, budget={"run_usd": 5})
     with on_a_terminal("run", shop.job, "--base-url", endpoint.url) as terminal:
-        terminal.until("in flight")
+        terminal.until("10 of 20 edits")
         assert terminal.cursor_hidden
+        endpoint.go_on()
         assert terminal.to_the_end() == 0
     assert "20 new → 20 requests, 20 pictures, $0.84" in terminal.seen
     assert "of 20 edits" in terminal.seen
@@ -41,13 +43,14 @@ def test_the_block_stays_in_place_at_any_width(
 ) -> None:
     endpoint = emulator(
         pictures="plain",
-        latency={"median_s": 0.4},
         script=[{"fault": "status_503", "times": 1}],
     )
+    endpoint.hold(after=8)
     shop.with_edits(16, limits={"concurrency": 4})
     with on_a_terminal("run", shop.job, "--base-url", endpoint.url, columns=columns) as terminal:
         terminal.until("× server_error")
         text = "\n".join(terminal.screen)
+        endpoint.go_on()
         assert terminal.to_the_end() == 0
     for words in ("running", "of 16 edits", "pictures/min", "spent"):
         assert text.count(words) == 1, f"{words!r} more than once in:\n{text}"
@@ -60,7 +63,8 @@ def test_the_block_stays_in_place_at_any_width(
 def test_a_window_that_becomes_wider_and_narrower_keeps_one_block(
     shop: Shop, emulator: Emulators
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.4})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold()
     shop.with_edits(40, limits={"concurrency": 4}, confirm_above_usd=100)
     with on_a_terminal("run", shop.job, "--base-url", endpoint.url, columns=70) as terminal:
         terminal.until("in flight")
@@ -73,6 +77,8 @@ def test_a_window_that_becomes_wider_and_narrower_keeps_one_block(
             text = "\n".join(terminal.screen)
             assert text.count("pictures/min") == 1, text
         os.killpg(terminal.process.pid, signal.SIGINT)
+        terminal.until("stopping")
+        endpoint.go_on()
         assert terminal.to_the_end() == 130
 
 
@@ -164,11 +170,14 @@ def test_yes_and_little_money_are_not_asked_about(shop: Shop, emulator: Emulator
 def test_ctrl_c_leaves_a_clean_screen_and_says_how_to_go_on(
     shop: Shop, emulator: Emulators
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.3})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold(after=10)
     shop.with_edits(40, limits={"concurrency": 4}, confirm_above_usd=100)
     with on_a_terminal("run", shop.job, "--base-url", endpoint.url) as terminal:
-        terminal.until("in flight")
+        terminal.until("10 of 40 edits")
         os.killpg(terminal.process.pid, signal.SIGINT)
+        terminal.until("stopping")
+        endpoint.go_on()
         assert terminal.to_the_end() == 130
     assert "stopping" in terminal.seen
     text = "\n".join(terminal.screen)

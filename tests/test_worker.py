@@ -257,8 +257,8 @@ def test_pictures_whose_disk_never_answers_fail_their_edit_alone(
     monkeypatch.setattr(Inputs, "_prepare", hanging)
     shop.write(
         "id,images\ngood,mug.jpg\nbad,slow.jpg\n",
-        retry={**QUICK, "edit_timeout_s": 0.8},
-        limits={"stall_s": 0.8},
+        retry={**QUICK, "edit_timeout_s": 3.0},
+        limits={"stall_s": 3.0},
     )
     (shop.manifest.parent / "slow.jpg").write_bytes(
         (shop.manifest.parent / "mug.jpg").read_bytes() + b"x"
@@ -277,7 +277,7 @@ def test_a_disk_that_never_answers_ends_the_run_and_what_was_paid_is_visible(
 
     monkeypatch.setattr(LocalStore, "put", hanging)
     endpoint = emulator(pictures="plain")
-    shop.with_edits(3, retry={**QUICK, "edit_timeout_s": 0.8}, limits={"stall_s": 0.8})
+    shop.with_edits(3, retry={**QUICK, "edit_timeout_s": 3.0}, limits={"stall_s": 3.0})
     result = run(shop, endpoint.url)
     assert (result.exit_code, result.ended) == (4, "fatal")
     assert "writing (store)" in (result.error or "")
@@ -295,7 +295,7 @@ def test_a_drain_ends_at_its_deadline_and_says_what_is_unknown(
     with started("run", shop.job, "--base-url", endpoint.url) as process:
         until(lambda: len(endpoint.requests) >= 4)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert statuses(shop, "attempts") == {"unknown": 4}
     assert "limits.drain_s): 4 in flight are cut off" in err

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -99,6 +100,14 @@ class Emulator:
         """
         return self._running.world.use(overrides)
 
+    def hold(self, *, after: int = 0) -> None:
+        """Keep answers back, once so many more have gone out; only from its own loop."""
+        self._running.world.hold.let_out(after)
+
+    def go_on(self) -> None:
+        """Send what was kept back, and all answers from now on."""
+        self._running.world.hold.let_out(math.inf)
+
     @property
     def _running(self) -> "Server":
         if self._server is None:
@@ -116,6 +125,8 @@ def serve(
     until_stdin_closes: bool = False,
 ) -> None:
     """Run an emulator until SIGINT or SIGTERM; `announce(url)` is called once it listens.
+
+    For the main thread: signals come to no other.
 
     Args:
         until_stdin_closes: stop as well when standard input ends. A parent that keeps the other
@@ -138,12 +149,10 @@ async def _serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
             loop.add_signal_handler(number, stopped.set)
-        except (NotImplementedError, RuntimeError, ValueError):
-            # Windows has no such handlers on its loop; a thread other than the main one has none.
-            with contextlib.suppress(ValueError):
-                previous[number] = signal.signal(
-                    number, lambda *_: loop.call_soon_threadsafe(stopped.set)
-                )
+        except NotImplementedError:  # Windows
+            previous[number] = signal.signal(
+                number, lambda *_: loop.call_soon_threadsafe(stopped.set)
+            )
     if until_stdin_closes:
         _watch_stdin(loop, stopped)
     try:

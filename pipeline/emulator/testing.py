@@ -75,6 +75,16 @@ class RunningEmulator:
         """
         return self._on_loop(lambda: self._emulator.use(**overrides))
 
+    def hold(self, *, after: int = 0) -> None:
+        """Keep answers back, once so many more have gone out, until `go_on`: so a test decides how
+        far its run gets, and not the clock.
+        """
+        self._on_loop(lambda: self._emulator.hold(after=after))
+
+    def go_on(self) -> None:
+        """Send what was kept back, and all answers from now on."""
+        self._on_loop(self._emulator.go_on)
+
     def stop(self) -> None:
         """Stop it and wait for its thread. The bill stays readable. Safe to call twice."""
         if self._thread.is_alive():

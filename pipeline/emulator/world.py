@@ -1,5 +1,7 @@
 """Everything one running emulator knows: settings, limits, plan, account, pictures, visitors."""
 
+import asyncio
+import math
 import re
 import time
 import uuid
@@ -51,6 +53,26 @@ class Seen:
         return asdict(self)
 
 
+class Hold:
+    """Lets so many answers out and keeps the others back, until it lets out more."""
+
+    def __init__(self) -> None:
+        self._left = math.inf
+        self._changed = asyncio.Event()
+
+    def let_out(self, count: float) -> None:
+        """From now on so many more answers go out, kept back ones among them."""
+        self._left = count
+        self._changed.set()  # wakes who waits now
+        self._changed.clear()
+
+    async def passed(self) -> None:
+        """Waits until an answer may go out."""
+        while self._left <= 0:
+            await self._changed.wait()
+        self._left -= 1
+
+
 class World:
     """The state of one emulator. Lives on one event loop; `clock` is that loop's time."""
 
@@ -61,6 +83,7 @@ class World:
         self.url = ""
         self.pictures_url = ""
         self.gate = Gate(profile.limits, now=clock())
+        self.hold = Hold()
         self.plan = FaultPlan(profile, seed)
         self.account = Account(profile.balance_usd, now=utc_now())
         self.hosting = Hosting()

@@ -81,6 +81,7 @@ def kill_and_judge(
             break  # it was done before it could be killed
         opened.append(_open_attempts(shop))
         told(f"kill {number} of {kills}: {len(opened[-1])} requests were under way")
+    endpoint.go_on()
     problems = []
     last = _finished("run", shop.job, "--base-url", endpoint.url, "--json")
     if last.returncode != 0:
@@ -159,7 +160,9 @@ def _killed_at_random(shop: Shop, endpoint: RunningEmulator, rng: Random, *, abo
     some time if that is sooner, in the middle of starting, planning or closing what was open.
     """
     by_time = rng.random() < 0.3
-    requests = len(asked_of(endpoint)) + rng.randint(1, about)
+    more = rng.randint(1, about)
+    requests = len(asked_of(endpoint)) + more
+    endpoint.hold(after=more)  # or a run might be over before it is looked at
     latest_s = rng.uniform(0.1, 1.0) if by_time else PATIENCE_S
     wait_s = rng.uniform(0.0, 0.05)
     process = subprocess.Popen(

@@ -52,10 +52,13 @@ def asked_for(endpoint: RunningEmulator, count: int) -> bool:
 
 
 def test_of_two_processes_one_works_and_the_other_refuses(shop: Shop, emulator: Emulators) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.2})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold()
     shop.with_edits(20, limits={"concurrency": 4})
     line = ("run", shop.job, "--base-url", endpoint.url)
     with started(*line) as first, started(*line) as second:
+        until(lambda: {first.poll(), second.poll()} != {None})
+        endpoint.go_on()
         errors = {process: process.communicate(timeout=60)[1] for process in (first, second)}
     [refused] = [process for process in errors if process.returncode == 6]
     [worked] = [process for process in errors if process.returncode == 0]
@@ -180,8 +183,9 @@ time.time = jumping
 def test_a_clock_that_jumps_changes_nothing_but_the_dates(
     command: Command, shop: Shop, emulator: Emulators, tmp_path: Path
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.1})
+    endpoint = emulator(pictures="plain")
     shop.with_edits(40, limits={"concurrency": 4}, budget={"run_usd": 40 * 0.042})
+    endpoint.hold(after=8)
     (tmp_path / "sitecustomize.py").write_text(SITECUSTOMIZE)
     shift = tmp_path / "shift"
     process = subprocess.Popen(
@@ -192,9 +196,11 @@ def test_a_clock_that_jumps_changes_nothing_but_the_dates(
         env=environment({"PYTHONPATH": str(tmp_path), "CLOCK_SHIFT": str(shift)}),
     )
     try:
-        for asked, hours in ((8, 30), (20, -30)):
-            until(partial(asked_for, endpoint, asked))
+        for answered, hours in ((8, 30), (16, -30)):
+            until(partial(asked_for, endpoint, answered + 4))
             shift.write_text(str(hours * 3600))
+            endpoint.hold(after=8)
+        endpoint.go_on()
         _, err = process.communicate(timeout=60)
     finally:
         process.kill()
@@ -225,7 +231,7 @@ def test_where_nobody_ever_answers_the_run_ends_by_itself_and_says_unknown(
     quick = {"attempts": 2, "wait_initial_s": 0.01, "wait_max_s": 0.02, "wait_jitter_s": 0.01}
     shop.with_edits(
         4,
-        endpoint={"timeout_s": 0.3, "connect_timeout_s": 0.3},
+        endpoint={"timeout_s": 1.0},
         limits={"concurrency": 4},
         retry={**quick, "on_unknown": on_unknown, "breaker_after": 100},
     )
@@ -240,7 +246,12 @@ def test_an_answer_that_never_comes_holds_up_nobody_else(
 ) -> None:
     silent = [{"fault": "never_answers", "when": {"prompt_contains": "number 1"}, "times": 1}]
     endpoint = emulator(pictures="plain", script=silent)
-    shop.with_edits(20, endpoint={"timeout_s": 0.5}, limits={"concurrency": 6})
+    shop.with_edits(
+        20,
+        endpoint={"timeout_s": 3.0},
+        limits={"concurrency": 20, "adaptive": False},
+        retry={"wait_initial_s": 0.01, "wait_max_s": 0.02, "breaker_after": 100},
+    )
     done = command("run", shop.job, "--base-url", endpoint.url)
     assert done.returncode == 0, done.stderr
     assert statuses(shop) == {"succeeded": 20}

@@ -106,8 +106,9 @@ class Asker:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that another thread brings about."""
-    while not condition():  # noqa: ASYNC110 - there is no event to wait for across threads
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - there is no event to wait for across threads
+            await asyncio.sleep(0.005)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> Answer:

@@ -56,23 +56,27 @@ async def test_the_picture_limit_counts_pictures(emulator, ask):
 async def test_the_concurrency_limit_counts_those_at_work(emulator, asker):
     """Of three at once, one is refused at a limit of two; later all is well."""
     limits = {"concurrency": 2, "retry_after": "seconds"}
-    running = emulator(**PLAIN, limits=limits, latency={"median_s": 0.3})
+    running = emulator(**PLAIN, limits=limits)
+    running.hold()
     working = [asyncio.ensure_future(asker.edit(running.url, prompt=f"p{n}")) for n in range(2)]
     await until(lambda: len([s for s in running.requests if s["attempt"]]) == 2)
     third = await asker.edit(running.url, prompt="p3")
     assert (third.status, third.headers["retry-after"]) == (429, "1")
     assert "concurrent" in third.message
+    running.go_on()
     assert [(await one).status for one in working] == [201, 201]
     assert (await asker.edit(running.url, prompt="p4")).status == 201
 
 
 async def test_limits_that_change_do_not_lose_those_at_work(emulator, asker):
     """A request that began under the old limits gives its place back under the new ones."""
-    running = emulator(**PLAIN, limits={"concurrency": 5}, latency={"median_s": 0.2})
+    running = emulator(**PLAIN, limits={"concurrency": 5})
+    running.hold()
     working = asyncio.ensure_future(asker.edit(running.url))
     await until(lambda: any(seen["attempt"] for seen in running.requests))
     running.use(limits={"concurrency": 1})
     assert (await asker.edit(running.url, prompt="other")).status == 429
+    running.go_on()
     assert (await working).status == 201
     assert (await asker.edit(running.url, prompt="other")).status == 201
 
@@ -324,8 +328,10 @@ async def test_the_catalogue_names_models_and_prices(emulator, asker):
 
 async def test_a_client_that_leaves_pays_all_the_same(emulator, asker):
     """The provider does not notice that nobody waits any more."""
-    running = emulator(**PLAIN, latency={"median_s": 0.05})
+    running = emulator(**PLAIN)
+    running.hold()
     leaving = asyncio.ensure_future(asker.edit(running.url))
     await until(lambda: any(seen["attempt"] for seen in running.requests))
     leaving.cancel()
+    running.go_on()
     await until(lambda: running.bill.pictures == 1)

@@ -34,7 +34,7 @@ def start(*options: str) -> "tuple[subprocess.Popen[str], str]":
 
 def finish(process: "subprocess.Popen[str]") -> int:
     """Its exit code, and its pipes closed."""
-    code = process.wait(20)
+    code = process.wait(60)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()
@@ -110,6 +110,21 @@ async def test_an_emulator_runs_on_the_loop_of_its_user(asker):
         assert running.profile.payload == "url"
     with pytest.raises(RuntimeError, match="not running"):
         _ = Emulator().url
+
+
+async def test_answers_are_held_back_until_it_goes_on(asker):
+    """So that a test decides how far a run gets."""
+    async with Emulator("calm", pictures="plain") as running:
+        running.hold(after=1)
+        assert (await asker.edit(running.url)).status == 201
+        kept = asyncio.create_task(asker.edit(running.url))
+        while len(running.requests) < 2:  # noqa: ASYNC110 - it knows no event
+            await asyncio.sleep(0.001)
+        assert running.bill.pictures == 1
+        assert not kept.done()
+        running.go_on()
+        assert (await kept).status == 201
+        assert (await asker.edit(running.url)).status == 201
 
 
 def test_a_wrong_override_is_refused_before_anything_starts():

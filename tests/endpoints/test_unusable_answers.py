@@ -196,10 +196,10 @@ async def test_a_handshake_that_takes_too_long_was_not_charged() -> None:
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{"])
 async def test_a_server_that_stalls_is_left_after_the_timeout(start: bytes) -> None:
-    error = await failed([start, Act.HANG], timeout_s=0.05)
+    error = await failed([start, Act.HANG], timeout_s=1.0)
     assert type(error) is ConnectionFailed
     assert error.sent
-    assert "within 0.05 s" in str(error)
+    assert "within 1 s" in str(error)
 
 
 async def test_cancelling_leaves_no_draft_behind() -> None:

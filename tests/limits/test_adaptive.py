@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.pacing import TARGETED, oracle, pipeline, played
 from pipeline.errors import RateLimitError
-from pipeline.limits.adaptive import CUT, START, Learned, Learner
+from pipeline.limits.adaptive import CUT, START, Learner
+from pipeline.limits.state import Learned
 from pipeline.limits.throttle import RAMP, Limits, Slot, Throttle, ThrottleState
 from tests.virtual_clock import run_virtual
 

@@ -80,7 +80,7 @@ class NotingHelm:
 def dial(outputs: Path) -> socket.socket:
     """A connection made by hand, as another program would."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(10)
+    connection.settimeout(60)
     connection.connect(str(outputs / NAME))
     return connection
 

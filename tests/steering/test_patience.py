@@ -38,6 +38,7 @@ async def paused_for(
     )
     await begun.wait()
     await asyncio.to_thread(pipeline.pause, shop.job)
+    endpoint.go_on()
     await asyncio.sleep(seconds)
     snapshot = await asyncio.to_thread(pipeline.resume, shop.job)
     assert snapshot.state != "paused"
@@ -46,8 +47,9 @@ async def paused_for(
 
 async def test_an_edit_is_not_older_for_it(shop: Shop, emulator: Emulators) -> None:
     endpoint = emulator(pictures="plain", script=[{"fault": "status_500", "times": 2}])
-    shop.with_edits(1, retry={**RETRY, "edit_timeout_s": 0.5})
-    result, said = await paused_for(shop, endpoint, 0.8, after=Retrying)
+    endpoint.hold(after=1)  # the second request is kept until the run is paused
+    shop.with_edits(1, retry={**RETRY, "edit_timeout_s": 2.0})
+    result, said = await paused_for(shop, endpoint, 2.2, after=Retrying)
     assert result.totals.succeeded == 1, result.totals.reasons
     assert [type(event) for event in said if isinstance(event, Paused | Resumed)] == [
         Paused,
@@ -56,22 +58,24 @@ async def test_an_edit_is_not_older_for_it(shop: Shop, emulator: Emulators) -> N
 
 
 async def test_nobody_counts_as_stuck(shop: Shop, emulator: Emulators) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.02, "sigma": 0})
-    shop.with_edits(30, limits={"concurrency": 2, "stall_s": 0.2})
-    result, said = await paused_for(shop, endpoint, 0.7, after=Started)
+    endpoint = emulator(pictures="plain")
+    endpoint.hold()
+    shop.with_edits(30, limits={"concurrency": 2, "stall_s": 1.0})
+    result, said = await paused_for(shop, endpoint, 1.5, after=Started)
     assert result.totals.succeeded == 30
     assert not [event for event in said if isinstance(event, Stalled)]
 
 
 async def test_edits_that_wait_for_memory_are_not_given_up(shop: Shop, emulator: Emulators) -> None:
     """They wait in a phase that the watchdog ends, behind edits that the pause holds."""
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.1, "sigma": 0})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold()
     shop.with_edits(
         6,
         limits={"concurrency": 3, "stall_s": 0.2, "max_bytes_in_flight": 1},
-        retry={**RETRY, "edit_timeout_s": 1.0},
+        retry={**RETRY, "edit_timeout_s": 2.0},
     )
-    result, _ = await paused_for(shop, endpoint, 1.6, after=Started)
+    result, _ = await paused_for(shop, endpoint, 2.2, after=Started)
     assert result.totals.succeeded == 6, result.totals.reasons
 
 
@@ -84,16 +88,17 @@ async def test_429s_before_and_after_it_are_no_used_up_quota(
         limits={"retry_after": "absent"},
     )
     shop.with_edits(
-        1, limits={"concurrency": 1, "on_quota": "stop", "quota_after_s": 2.0}, retry=RETRY
+        1, limits={"concurrency": 1, "on_quota": "stop", "quota_after_s": 3.0}, retry=RETRY
     )
-    result, _ = await paused_for(shop, endpoint, 2.1, after=CoolingDown)
+    result, _ = await paused_for(shop, endpoint, 3.1, after=CoolingDown)
     assert result.totals.succeeded == 1, result.error
 
 
 async def test_what_is_tuned_is_told_and_the_jobs_own_numbers_stay(
     shop: Shop, emulator: Emulators
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.05, "sigma": 0})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold()
     shop.with_edits(40, limits={"concurrency": 2})
     said: list[Event] = []
     begun = asyncio.Event()
@@ -112,6 +117,7 @@ async def test_what_is_tuned_is_told_and_the_jobs_own_numbers_stay(
             pipeline.tune, shop.job, concurrency=9, requests_per_minute=None
         )
     assert snapshot.stated_concurrency == 9
+    endpoint.go_on()
     await run
     [tuned] = [event for event in said if isinstance(event, Tuned)]
     assert tuned.line == "tuned, for this run only: at most 9 at once (was 2)"
