@@ -15,6 +15,7 @@ from pipeline.ledger.record_rows import ItemRows, edit_rows, end_row, whole
 from pipeline.ledger.rows import AttemptRow, Run, Settlement
 from pipeline.ledger.statements import Row, Value
 from pipeline.ledger.text import clean, cleaned, json_text
+from pipeline.ledger.turns import Turn
 from pipeline.ledger.view import add_columns, known_columns, make_view
 from pipeline.models import Attempt, AttemptEnd, Record
 
@@ -51,6 +52,7 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path
         self._connection = connection
+        self._turn = Turn(path.parent)
         self._columns = known_columns(connection)
         self._failure: LedgerError | None = None
         self._closed = False
@@ -208,6 +210,7 @@ class Ledger:
                     self._checkpoint()
             finally:
                 self._connection.close()
+                self._turn.close()
 
     def _checkpoint(self) -> None:
         with mapped_errors(self.path):
@@ -262,7 +265,8 @@ class Ledger:
         connection = self._connection
         outcomes: list[Any] = [None] * len(writes)
         columns = self._columns
-        connection.execute("BEGIN IMMEDIATE")
+        with self._turn.taken():
+            connection.execute("BEGIN IMMEDIATE")
         try:
             rows: list[ItemRows] = []
             for n, write in enumerate(writes):
