@@ -4,15 +4,17 @@ Each lies in ``finished`` beside ``images``, under the same name, and can be mad
 picture that came, the input and what the ledger says of how it was sent.
 """
 
-import os
-import secrets
 from pathlib import Path
 
 import msgspec
 
+from pipeline.durable import replacing
+from pipeline.errors import InputError
 from pipeline.job import Job
+from pipeline.models import FinishedPicture, StoredImage
+from pipeline.pictures.decode import decode
 from pipeline.pictures.finish import Finished, Source, finish_picture
-from pipeline.pictures.framing import Framing
+from pipeline.pictures.framing import Framing, whole
 from pipeline.stores.drafts import store_errors
 from pipeline.stores.labels import Label
 
@@ -38,6 +40,38 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     def read(cls, text: str) -> "Sent":
         """What `text` gave; nothing is known where it is empty, as in older ledgers."""
         return msgspec.json.decode(text, type=cls) if text else cls()
+
+
+def sent_of(text: str, source: str | None, job: Job) -> Sent:
+    """`Sent.read`, for records that may be older than that: they do not say how the input went
+    out. Whole, as all did then; its size is asked of ``source``, the input's file.
+    """
+    sent = Sent.read(text)
+    if sent.framing is not None or source is None:
+        return sent
+    try:
+        size = decode(source, wanted=1).size
+    except InputError:
+        return sent  # `finish` says so, where it matters
+    return msgspec.structs.replace(sent, framing=whole(size, max_side=job.inputs.max_side))
+
+
+def made_as(job: Job) -> str:
+    """What a job's finished pictures are made as, short and stable: one that was made as something
+    else has to be made again. The ``1`` is for the way they are made, should that change.
+    """
+    outputs, size = job.outputs, job.outputs.finished_size
+    shown = size if isinstance(size, str) else f"{size[0]}x{size[1]}"
+    return f"1 size={shown} alpha={outputs.alpha} background={job.inputs.background}"
+
+
+def is_finished(
+    outputs: Path, image: StoredImage, finished: FinishedPicture | None, wanted: str
+) -> bool:
+    """Whether that was made of this picture, as wanted (`made_as`), and is still there."""
+    if finished is None or (finished.source_sha256, finished.made_as) != (image.sha256, wanted):
+        return False
+    return finished.path == image.path or (outputs / finished.path).is_file()
 
 
 def finish(job: Job, original: Source, *, sent: Sent, source: Source | None) -> Finished:
@@ -75,18 +109,12 @@ def keep_finished(
     data = memoryview(finished.image)
     pieces = None if label is None else label(data)
     target = outputs / path
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     with store_errors(f"cannot write {target}"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("wb") as file:
-                for piece in (data,) if pieces is None else pieces:
-                    file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+        # Its name is not flushed: what a power cut takes is made again, see `is_finished`.
+        with replacing(target) as file:
+            for piece in (data,) if pieces is None else pieces:
+                file.write(piece)
     return path
 
 
@@ -109,5 +137,10 @@ def remove_finished(outputs: Path, image_path: str, but: frozenset[str] = frozen
     for extension in _EXTENSIONS.values():
         path = f"{FOLDER}/{stem}{extension}"
         if path not in but:
-            with store_errors(f"cannot remove {outputs / path}"):
-                (outputs / path).unlink(missing_ok=True)
+            remove_file(outputs, path)
+
+
+def remove_file(outputs: Path, path: str) -> None:
+    """Removes one finished picture; missing is fine. Raises `StoreError`."""
+    with store_errors(f"cannot remove {outputs / path}"):
+        (outputs / path).unlink(missing_ok=True)

@@ -165,10 +165,14 @@ class Inputs:
                 async for chunk in answer.content.iter_any():
                     received += chunk
                     if len(received) > FETCH_MAX_BYTES:
-                        raise InputError(f"{url}: larger than {FETCH_MAX_BYTES >> 20} MiB")
+                        raise InputError(
+                            f"{url}: larger than {FETCH_MAX_BYTES >> 20} MiB (make it smaller, or"
+                            " put the picture beside the manifest)"
+                        )
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise InputError(
-                f"{url}: cannot be fetched: {error or type(error).__name__}"
+                f"{url}: cannot be fetched: {error or type(error).__name__} (correct the URL, or"
+                " put the picture beside the manifest)"
             ) from error
         return bytes(received)
 
@@ -200,7 +204,9 @@ def _decoded(uri: str) -> bytes:
     try:
         return pybase64.b64decode(data.translate({ord(c): None for c in " \t\r\n"}), validate=True)
     except ValueError as error:
-        raise InputError(f"{_short(uri)}: not base64 ({error})") from error
+        raise InputError(
+            f"{_short(uri)}: not base64 ({error}); write the data URI again, or name a file"
+        ) from error
 
 
 def _short(source: str) -> str:

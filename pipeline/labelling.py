@@ -13,6 +13,21 @@ from pipeline.setbacks import Unlabelled
 from pipeline.stores.labels import Label
 
 
+def label_of(facts: Provenance, missed: Callable[[str], None] = lambda why: None) -> Label:
+    """Puts these facts into a picture. ``missed`` hears, in the same thread, why one is left as it
+    came.
+    """
+
+    def label(data: memoryview) -> Sequence[bytes | memoryview] | None:
+        try:
+            return labelled_pieces(data, facts)
+        except InputError as error:
+            missed(str(error))  # it was paid for: better without than lost
+            return None
+
+    return label
+
+
 class Labelling:
     """Gives the label of each edit's pictures. In the loop's thread.
 
@@ -34,31 +49,26 @@ class Labelling:
         self._now = now
         self._observe = observe
 
-    def __call__(self, planned: Planned) -> Label | None:
-        """None where the job wants nothing written."""
+    def __call__(self, planned: Planned, *, created: float | None = None) -> Label | None:
+        """None where the job wants nothing written. ``created``: when the answer was there; default
+        now.
+        """
         if not self._part.enabled:
             return None
-        edit = planned.edit
-        facts = self._facts(planned)
         loop = asyncio.get_running_loop()
 
-        def label(data: memoryview) -> Sequence[bytes | memoryview] | None:
-            try:
-                return labelled_pieces(data, facts)
-            except InputError as error:
-                # It was paid for: better without than lost.
-                said = Unlabelled(edit_id=edit.id, message=str(error))
-                loop.call_soon_threadsafe(self._observe, said)
-                return None
+        def missed(why: str) -> None:
+            said = Unlabelled(edit_id=planned.edit.id, message=why)
+            loop.call_soon_threadsafe(self._observe, said)
 
-        return label
+        return label_of(self._facts(planned, created), missed)
 
-    def _facts(self, planned: Planned) -> Provenance:
+    def _facts(self, planned: Planned, created: float | None) -> Provenance:
         edit = planned.edit
         said: dict[str, Any] = {
             "model": self._model,
             "fingerprint": planned.fingerprint,
-            "created": self._now(),
+            "created": self._now() if created is None else created,
         }
         try:
             facts = self._labels.facts(edit.id, edit.variables, prompt=edit.prompt, **said)

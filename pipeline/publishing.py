@@ -12,8 +12,9 @@ import msgspec
 
 from pipeline.delivery import DeliveryResult, DeliverySettings, deliver_job, roll_back_job
 from pipeline.errors import PipelineError
-from pipeline.job import Job, load_job
+from pipeline.job import Job, job_of
 from pipeline.outcome import RunResult
+from pipeline.rendering.finished import has_finished
 from pipeline.rendering.making import FOLDER, Progress, render_job
 from pipeline.rendering.result import RenderResult
 from pipeline.rendering.threaded import in_thread
@@ -43,7 +44,7 @@ async def render(
     return await in_thread(
         partial(
             render_job,
-            _loaded(job, rehearse),
+            job_of(job, rehearse=rehearse),
             renditions=renditions,
             presets=presets,
             only=only,
@@ -77,7 +78,7 @@ async def deliver(
     return await in_thread(
         partial(
             deliver_job,
-            _loaded(job, rehearse),
+            job_of(job, rehearse=rehearse),
             Path(to),
             presets=presets,
             renditions=renditions,
@@ -90,7 +91,7 @@ async def deliver(
 
 def roll_back(job: Job | Path | str, to: Path | str, *, rehearse: bool = False) -> DeliveryResult:
     """Switches a delivery's folder back to the delivery before. Raises as `deliver`."""
-    return roll_back_job(_loaded(job, rehearse), Path(to))
+    return roll_back_job(job_of(job, rehearse=rehearse), Path(to))
 
 
 async def rendered_after(
@@ -100,12 +101,12 @@ async def rendered_after(
     *,
     keep_if_cancelled: bool = False,
 ) -> RunResult:
-    """The result of a run, with its renditions made, if the job has some and the run was not cut
-    short. What they fail of fails no edit: the exit code becomes 3 where it was 0.
+    """The result of a run, with its renditions made, and finished pictures of earlier runs as the
+    job wants them now. What they fail of fails no edit: the exit code becomes 3 where it was 0.
 
     ``keep_if_cancelled``: cut off, give the result all the same (a person wants to see it).
     """
-    if not job.renditions or result.ended not in ("finished", "budget", "guarded"):
+    if not (job.renditions or has_finished(job)):
         return result
     try:
         made = await in_thread(partial(render_job, job, observe=observe))
@@ -123,10 +124,7 @@ async def rendered_after(
         made = RenderResult(
             directory=job.outputs.directory / FOLDER, renditions=tuple(job.renditions), stopped=True
         )
+    if not job.renditions and made.error is None and (made.finished is None or made.finished.idle):
+        return result
     exit_code = result.exit_code or made.exit_code
     return msgspec.structs.replace(result, renditions=made, exit_code=exit_code)
-
-
-def _loaded(job: Job | Path | str, rehearse: bool) -> Job:
-    loaded = job if isinstance(job, Job) else load_job(Path(job))
-    return loaded.for_rehearsal() if rehearse else loaded

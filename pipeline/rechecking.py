@@ -1,11 +1,10 @@
 """Checks run once more over stored pictures: after a limit was moved, or one was added. Free."""
 
 import asyncio
-import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -14,18 +13,16 @@ from pipeline.best_pictures import Candidate, in_words
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import ConfigError, InputError
 from pipeline.exports.results_csv import write_results_csv
-from pipeline.finishing import Sent
-from pipeline.job import Job, load_job
+from pipeline.finishing import remove_finished, sent_of
+from pipeline.job import Job, job_of
 from pipeline.labelling import Labelling
 from pipeline.ledger import Ledger, LedgerReader, open_ledger, open_reader
 from pipeline.ledger.checked import PictureRow, Verdict, picture_row
 from pipeline.locking import locked
 from pipeline.models import Edit, StoredImage
-from pipeline.pictures.decode import decode
-from pipeline.pictures.framing import whole
 from pipeline.planning import Planned
 from pipeline.preview import ledger_path, make_planner, preparation, read_edits
-from pipeline.stores import open_shelf
+from pipeline.rendering.sources import Sources
 from pipeline.summary import FailedCheck
 from pipeline.verdicts.examiner import THREADS, Examiner
 from pipeline.verdicts.records import checks_of, finished_of, likenesses_of
@@ -38,7 +35,7 @@ class RecheckReport(msgspec.Struct, frozen=True, kw_only=True):
     """What checks say now. ``turned_down``, ``right_now``: edits whose status changed to
     ``rejected``, and back to ``succeeded``. ``decided``: those among ``edits`` on which a person's
     word stands. ``skipped``: records that the manifest does not ask for like that any more;
-    ``missing``: whose picture is not there.
+    ``missing``: whose picture is not there, or not as the ledger says.
     """
 
     edits: int
@@ -58,8 +55,7 @@ async def recheck(
     observe: Callable[[int], None] = lambda edits: None,
 ) -> RecheckReport:
     """`recheck_job` of a job or a job file. ``rehearse``: of its rehearsal's pictures."""
-    loaded = job if isinstance(job, Job) else load_job(Path(job))
-    return await recheck_job(loaded.for_rehearsal() if rehearse else loaded, observe=observe)
+    return await recheck_job(job_of(job, rehearse=rehearse), observe=observe)
 
 
 async def recheck_job(
@@ -89,7 +85,8 @@ async def recheck_job(
         opened.enter_context(reader)
         examiner = Examiner(job)
         opened.callback(examiner.close)
-        work = _Recheck(job, ledger, reader, examiner, observe)
+        sources = opened.enter_context(Sources(job, reader))
+        work = _Recheck(job, ledger, reader, examiner, sources, observe)
         await work.all()
         await asyncio.to_thread(
             write_results_csv,
@@ -107,12 +104,14 @@ class _Recheck:
         ledger: Ledger,
         reader: LedgerReader,
         examiner: Examiner,
+        sources: Sources,
         observe: Callable[[int], None],
     ) -> None:
         self._job = job
         self._ledger = ledger
         self._reader = reader
         self._examiner = examiner
+        self._sources = sources
         self._observe = observe
         self._label = Labelling(
             job.provenance, model=job.endpoint.model, now=time.time, observe=lambda _: None
@@ -128,8 +127,13 @@ class _Recheck:
             some = found[at : at + BATCH]
             gate = asyncio.Semaphore(at_once)
             verdicts = await asyncio.gather(*[self._verdict(*one, gate) for one in some])
-            written = [one for one in verdicts if one is not None]
-            await self._ledger.recheck(written)
+            written = [
+                (verdict, row)
+                for verdict, (_, row) in zip(verdicts, some, strict=True)
+                if verdict is not None
+            ]
+            await self._ledger.recheck([verdict for verdict, _ in written])
+            await asyncio.to_thread(self._tidy, written)
             self._count["edits"] += len(written)
             self._observe(self._count["edits"])
 
@@ -169,7 +173,7 @@ class _Recheck:
         async with gate:
             try:
                 pictures = await self._pictures(planned, row)
-            except FileNotFoundError:
+            except InputError:
                 self._count["missing"] += 1
                 return None
         self._count["pictures"] += len(pictures)
@@ -184,18 +188,19 @@ class _Recheck:
             status="succeeded" if right else "rejected",
             message=in_words(pictures),
             checks=checks_of(pictures),
-            finished=finished_of(pictures),
+            finished=finished_of(pictures, self._examiner.made_as),
             likenesses=likenesses_of(pictures),
         )
 
     async def _pictures(self, planned: Planned, row: PictureRow) -> list[Candidate]:
-        """Each picture with what is said of it. Raises `FileNotFoundError`."""
+        """Each picture with what is said of it. Raises `InputError` where one is not there."""
         refs = planned.edit.images
         inputs = [ref.path if ref.kind == "file" else None for ref in refs]
-        sent = Sent.read(row.sent)
-        if sent.framing is None and inputs and inputs[0] is not None:
-            sent = await asyncio.to_thread(self._as_sent_before, sent, inputs[0])
-        label = self._label(planned) if self._examiner.finishes else None
+        first = inputs[0] if inputs else None
+        sent = await asyncio.to_thread(sent_of, row.sent, first, self._job)
+        label = None
+        if self._examiner.finishes:
+            label = self._label(planned, created=row.finished_at)
         found: list[Candidate] = []
         for image in row.images:
             siblings = [one.claim for one in found if one.claim is not None and one.right]
@@ -220,30 +225,17 @@ class _Recheck:
             )
         return found
 
-    def _as_sent_before(self, sent: Sent, source: str) -> Sent:
-        """For records that do not say how their input went out: whole, as all did then."""
-        try:
-            size = decode(source, name=source, wanted=1).size
-        except InputError:
-            return sent
-        framing = whole(size, max_side=self._job.inputs.max_side)
-        return msgspec.structs.replace(sent, framing=framing)
-
     @asynccontextmanager
     async def _file(self, image: StoredImage) -> AsyncIterator[Path]:
-        outputs = self._job.outputs
-        if outputs.store is None:
-            path = outputs.directory / image.path
-            if not path.is_file():
-                raise FileNotFoundError(path)
-            yield path
-            return
-        with tempfile.TemporaryDirectory(prefix="pipeline-recheck-") as folder:
-            path = Path(folder) / Path(image.path).name
-            shelf = open_shelf(outputs.directory, outputs.store)
-            if not await asyncio.to_thread(shelf.fetch, image.path, path):
-                raise FileNotFoundError(image.path)
-            yield path
+        with ExitStack() as held:
+            yield await asyncio.to_thread(held.enter_context, self._sources.original(image))
+
+    def _tidy(self, written: Sequence[tuple[Verdict, PictureRow]]) -> None:
+        """Removes finished pictures that the ledger names no more. In a thread."""
+        for verdict, row in written:
+            named = frozenset([one.path for one in verdict.finished])
+            for image in row.images:
+                remove_finished(self._job.outputs.directory, image.path, but=named)
 
     def _note(self, edit_id: str, pictures: list[Candidate]) -> None:
         for check in {check.name: check for one in pictures for check in one.failed}.values():

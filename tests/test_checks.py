@@ -409,7 +409,7 @@ def test_checking_again_needs_checks_and_a_ledger(shop: Shop) -> None:
 
 
 OWN = """
-import time
+import threading
 from pipeline.pictures.checks.values import CheckResult
 
 def wide(picture):
@@ -420,7 +420,7 @@ def broken(picture):
     return 1 / 0
 
 def slow(picture):
-    time.sleep(30)
+    threading.Event().wait()
 """
 
 
@@ -433,17 +433,17 @@ def own_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize(
-    ("check", "said"),
+    ("check", "within_s", "said"),
     [
-        ("wide", "wide: e0 is not"),
-        ("broken", "broken: could not be measured: ZeroDivisionError: division by zero"),
-        ("slow", "slow: could not be measured: TimeoutError: no answer within 0.1 s"),
+        ("wide", 60, "wide: e0 is not"),
+        ("broken", 60, "broken: could not be measured: ZeroDivisionError: division by zero"),
+        ("slow", 0.1, "slow: could not be measured: TimeoutError: no answer within 0.1 s"),
     ],
 )
 def test_a_check_of_the_user_s_own_turns_down_or_fails_by_itself(
-    shop: Shop, emulator: Emulators, own_checks: str, check: str, said: str
+    shop: Shop, emulator: Emulators, own_checks: str, check: str, within_s: float, said: str
 ) -> None:
-    checks = {"custom": [f"{own_checks}:{check}"], "custom_timeout_s": 0.1}
+    checks = {"custom": [f"{own_checks}:{check}"], "custom_timeout_s": within_s}
     result = run(shop.with_edits(1, checks=checks), emulator(pictures="plain").url)
     assert result.totals.rejected == 1
     assert table(shop)[0]["error_message"] == said
@@ -522,7 +522,7 @@ def test_a_run_that_is_killed_between_two_re_rolls_goes_on(shop: Shop, emulator:
         stderr=subprocess.DEVNULL,
     )
     try:
-        until(lambda: len(endpoint.requests) == 2)
+        until(lambda: len(endpoint.requests) == 2, seconds=60)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()

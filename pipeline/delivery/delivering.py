@@ -54,7 +54,7 @@ def deliver_job(
         return _would(job, folder, rendition, choice, settings)
     with folder.held(outputs):
         asked = {"presets": presets} if presets else {"renditions": [rendition.name]}
-        rendered = render_job(job, observe=observe, stop=stop, **asked)
+        rendered = render_job(job, only=settings.only, observe=observe, stop=stop, **asked)
         if rendered.stopped:
             raise IncompleteError("interrupted: nothing was switched")
         pieces = _pieces(job, rendition, choice.pictures, rendered)
@@ -127,7 +127,8 @@ def _pieces(
     for picture in pictures:
         found = made.get((picture.edit_id, picture.position))
         if found is None or found.source != picture.image.sha256:
-            reason = why.get(picture.edit_id, "its picture changed meanwhile: deliver again")
+            otherwise = "its rendition is not there" if found is None else "its picture has changed"
+            reason = why.get(picture.edit_id, f"{otherwise} (see: pipeline render; deliver again)")
             missing.append(f"{picture.place}: {picture.edit_id}: {reason}")
             continue
         pieces.append(_piece(directory, picture, found))

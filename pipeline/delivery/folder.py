@@ -17,6 +17,7 @@ import filelock
 import msgspec
 
 from pipeline.delivery.values import Delivery
+from pipeline.durable import replacing, sync_folder
 from pipeline.errors import ConfigError, LockedError, StoreError
 
 KEPT = 3
@@ -167,7 +168,11 @@ class DeliveryFolder:
     def _sweep(self) -> None:
         for path in self.behind.glob(".staging-*"):
             shutil.rmtree(path, ignore_errors=True)
-        for path in self.to.parent.glob(f".{_plain(self.to.name)}.link-*"):
+        drafts = (
+            *self.to.parent.glob(f".{_plain(self.to.name)}.link-*"),
+            *self.behind.glob(".*.part"),
+        )
+        for path in drafts:
             path.unlink(missing_ok=True)
 
     def _prune(self, newest: Delivery) -> None:
@@ -187,27 +192,8 @@ class DeliveryFolder:
 
 def put(path: Path, data: bytes) -> None:
     """A small file, whole and on the disk."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-
-
-def sync_folder(folder: Path) -> None:
-    """The names in it are on the disk."""
-    if os.name == "nt":  # there is no call for it
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with replacing(path) as file:
+        file.write(data)
 
 
 def _plain(name: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.delivery.folder import sync_folder
 from pipeline.delivery.values import File
+from pipeline.durable import sync_folder
 
 THREADS = 8
 """Each waits for the disk."""

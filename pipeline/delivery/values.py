@@ -17,7 +17,7 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     that names the product; default the first of `products.SKU_COLUMNS`, else the edit's id.
     ``feeds``: tables to write. ``base_url``: where the pictures will lie for the public.
     ``title``, ``alt_text``: templates; default the job's of ``provenance``. ``approved_only``,
-    ``undecided_too``: instead of the rule (see `products.chosen_edits`). ``only``: ids or globs.
+    ``undecided_too``: instead of the rule (see `products.choose`). ``only``: ids or globs.
     """
 
     name: str = "{{ sku|slug }}-{{ number }}"

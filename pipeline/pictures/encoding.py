@@ -115,7 +115,11 @@ def _saved(
     if form == "avif" and xmp:
         options["xmp"] = xmp
     picture.info = {}
-    picture.save(buffer, form.upper(), **options)
+    try:
+        picture.save(buffer, form.upper(), **options)
+    # The buffer is in memory: what is raised is the encoder's, and ends this one picture.
+    except (OSError, ValueError) as error:
+        raise EditError(f"cannot be encoded as {form.upper()}: {error}") from error
     return buffer.getvalue()
 
 

@@ -34,6 +34,7 @@ Source = str | Path | bytes
 _JPEG_QUALITY = 95
 _WEBP_QUALITY = 95
 _PNG_LEVEL = 4
+_JPEG_SIDE, _WEBP_SIDE = 65_500, 16_383  # pixels; Pillow's limit, and the format's
 _SEAM = 2
 
 
@@ -191,7 +192,10 @@ def _mask(work: _Work, source: Source | None) -> "Image | None":
     from pipeline.pictures.alpha import mask_of
 
     if source is None:
-        raise InputError("its transparency cannot be restored without the input")
+        raise InputError(
+            "its transparency cannot be restored without the input, which is not a file here; put"
+            " it beside the manifest, or set outputs.alpha: as_returned"
+        )
     if not work.in_frame:
         width, height = work.picture.size
         raise CheckFailedError(
@@ -229,15 +233,18 @@ def _centred(picture: "Image", size: Size, background: str, *, clear: bool) -> "
 
 
 def _encoded(picture: "Image", kind: str) -> tuple[bytes, Literal["png", "jpeg", "webp"]]:
-    """In the answer's format, lossless where it was; JPEG only without transparency."""
+    """In the answer's format, lossless where it was; JPEG only without transparency, and only what
+    the format can hold.
+    """
     buffer = io.BytesIO()
     clear = not pixels.is_opaque(picture)
     if not clear and picture.mode in ("LA", "RGBA"):
         picture = picture.convert(picture.mode[:-1])
-    if kind == "jpeg" and not clear:
+    longest = max(picture.size)
+    if kind == "jpeg" and not clear and longest <= _JPEG_SIDE:
         picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
         return buffer.getvalue(), "jpeg"
-    if kind == "webp":
+    if kind == "webp" and longest <= _WEBP_SIDE:
         picture.save(buffer, "WEBP", quality=_WEBP_QUALITY, alpha_quality=100)
         return buffer.getvalue(), "webp"
     picture.save(buffer, "PNG", compress_level=_PNG_LEVEL)

@@ -72,11 +72,8 @@ def check_pixels(width: int, height: int, name: str) -> None:
         )
 
 
-def load(stream: BinaryIO, kind: Kind, *, wanted: Size | None = None, name: str) -> "Image":
-    """The first picture of a stream, decoded as it is stored.
-
-    ``wanted``: pixels (before orientation) that are enough; a JPEG is then decoded at a half, a
-    quarter or an eighth where that leaves as many.
+def opened(stream: BinaryIO, kind: Kind, *, name: str) -> "ImageFile":
+    """The first picture of a stream, its header read, no pixel decoded.
 
     By the format's own class, not ``Image.open``: that one compares sizes with a global of the
     process, which is not this package's to change, and warns. (Pillow's TIFF and WebP look at it
@@ -85,6 +82,16 @@ def load(stream: BinaryIO, kind: Kind, *, wanted: Size | None = None, name: str)
     module, _, attribute = _CLASSES[kind].partition(":")
     picture: ImageFile = getattr(importlib.import_module(module), attribute)(stream)
     check_pixels(*picture.size, name)
+    return picture
+
+
+def load(stream: BinaryIO, kind: Kind, *, wanted: Size | None = None, name: str) -> "Image":
+    """The first picture of a stream, decoded as it is stored.
+
+    ``wanted``: pixels (before orientation) that are enough; a JPEG is then decoded at a half, a
+    quarter or an eighth where that leaves as many. Raises anything: see `decoding`.
+    """
+    picture = opened(stream, kind, name=name)
     if kind == "tiff" and _is_preview(picture):
         raise InputError(f"{name}: is a camera's raw file; develop it and export a JPEG or TIFF")
     if kind == "jpeg" and wanted is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline.errors import EditError
 from pipeline.pictures import pixels
 from pipeline.pictures.decode import Decoded, check_bytes, decode, kind_of, taken_apart
 from pipeline.pictures.encoding import QUALITIES, Format, encoded, srgb_profile
@@ -18,7 +19,7 @@ from pipeline.pictures.provenance import DerivedFrom, Provenance, with_provenanc
 from pipeline.pictures.provenance.facts import derived, properties
 from pipeline.pictures.provenance.writing import stated_facts
 from pipeline.pictures.provenance.xmp import merge
-from pipeline.pictures.rendition_spec import RenditionSpec
+from pipeline.pictures.rendition_spec import LARGEST_SIDE, RenditionSpec
 from pipeline.pictures.resampling import laid_out, subject_box, whitened
 from pipeline.pictures.source import BytesSource, FileSource
 from pipeline.pictures.upscaling import Upscaler
@@ -66,7 +67,7 @@ def render(
     places, C2PA, which speaks of other bytes) is not carried over.
 
     Raises `InputError` for a picture that cannot be read, `EditError` where ``max_bytes`` cannot be
-    met or the upscaler fails.
+    met, the open side would come out too long, or the upscaler fails.
     """
     from PIL import ImageColor
 
@@ -78,6 +79,7 @@ def render(
     image = whitened(_opaque(decoded.picture, spec), spec.white_point)
     notes: list[str] = []
     placement = _placement(image, decoded.size, spec, ground, notes)
+    _check_canvas(placement, decoded.size, name)
     image = laid_out(image, placement, ground=ground, sharpening=spec.sharpening, upscaler=upscaler)
     _note_size(notes, placement, decoded.size, upscaler)
     facts = _facts(data, decoded, provenance, rendition, name)
@@ -204,6 +206,19 @@ def _placement(
     left, top, right, bottom = placement.window
     window = (left * across, top * down, right * across, bottom * down)
     return msgspec.structs.replace(placement, window=window)
+
+
+def _check_canvas(placement: Placement, size: tuple[int, int], name: str) -> None:
+    """Raises `EditError` where a side that was left open would be longer than any may be: a strip
+    of one pixel by thousands, enlarged, would take all memory there is.
+    """
+    width, height = placement.canvas
+    if max(width, height) > LARGEST_SIDE:
+        raise EditError(
+            f"{name}: has {size[0]} × {size[1]} pixels, and would become {width:,} × {height:,};"
+            f" {LARGEST_SIDE:,} are the most on a side (say both width and height, or"
+            " allow_upscale: false)"
+        )
 
 
 def _edges(box: tuple[int, int, int, int], size: tuple[int, int]) -> str:

@@ -6,7 +6,6 @@ In threads, because Pillow decodes, scales and encodes without Python's lock. A 
 
 import io
 import itertools
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,11 +17,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.errors import InputError, PipelineError
-from pipeline.pictures import colour, jpeg, pixels, png, webp
+from pipeline.pictures import colour, pixels
+from pipeline.pictures.decode import check_bytes, kind_of, taken_apart
 from pipeline.pictures.framing import fitting
-from pipeline.pictures.layout import Layout
-from pipeline.pictures.sniff import HEAD, describe, sniff
-from pipeline.pictures.source import Damaged, open_source
+from pipeline.pictures.rendering import processors
+from pipeline.pictures.source import open_source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,13 +32,10 @@ SIDE = 384
 QUALITY = 80
 _METHOD = 2  # of WebP's effort, 0 to 6: half the time of the default, 4 % more bytes
 
+MOST_THREADS = 32
+
 LARGE_PIXELS = 30_000_000
 """A picture of more is decoded alone: 4 bytes a pixel, twice over while it is converted."""
-
-MAX_FILE_BYTES = 512 << 20
-"""Larger files are not looked into: some decoders hold the whole file in memory."""
-
-_SCANS = {"png": png.scan, "jpeg": jpeg.scan, "webp": webp.scan}
 
 Original = Path | bytes | Callable[[], bytes]
 """A file, its bytes, or what fetches them."""
@@ -84,19 +80,9 @@ def thumbnail(original: Original, *, side: int = SIDE, name: str = "") -> Previe
     source = original() if callable(original) else original
     name = name or ("picture" if isinstance(source, bytes) else source.name)
     with open_source(source, name) as data:
-        head = data.read(0, HEAD)
-        kind = sniff(head)
-        if kind is None:
-            raise InputError(f"{name}: is not a picture that can be read ({describe(head)})")
-        if data.size > MAX_FILE_BYTES:
-            raise InputError(f"{name}: has {data.size >> 20} MB, more than {MAX_FILE_BYTES >> 20}")
-        layout: Layout | None = None
-        if scan := _SCANS.get(kind):
-            try:
-                layout = scan(data)
-            except Damaged as error:
-                raise InputError(f"{name}: {error}") from error
-            pixels.check_pixels(layout.width, layout.height, name)
+        kind = kind_of(data, name)
+        check_bytes(data.size, name)
+        layout = taken_apart(data, kind, name)
         # Before it is opened nobody knows how large a HEIC or TIFF is: they queue as large ones.
         alone = layout is None or layout.width * layout.height > LARGE_PIXELS
         with (
@@ -122,9 +108,10 @@ def thumbnail(original: Original, *, side: int = SIDE, name: str = "") -> Previe
 def thumbnails(wanted: Iterable[Wanted], *, workers: int | None = None) -> Iterator[Made]:
     """Previews as they get ready, in the order wanted; a bad picture is a ``problem``.
 
-    ``workers``: threads; one a processor, if not given. Pulls a few at a time from ``wanted``.
+    ``workers``: threads; one a processor, at most `MOST_THREADS`, if not given. Pulls a few at a
+    time from ``wanted``.
     """
-    workers = workers or processors()
+    workers = workers or min(MOST_THREADS, processors())
     todo = iter(wanted)
     with ThreadPoolExecutor(workers, thread_name_prefix="thumbnail") as pool:
         running: deque[Future[Made]] = deque()
@@ -140,14 +127,6 @@ def thumbnails(wanted: Iterable[Wanted], *, workers: int | None = None) -> Itera
         finally:
             for future in running:
                 future.cancel()
-
-
-def processors() -> int:
-    """How many this process may use, at most 32."""
-    try:
-        return min(32, len(os.sched_getaffinity(0)))
-    except AttributeError:  # not on macOS and Windows
-        return min(32, os.cpu_count() or 1)
 
 
 def _made(one: Wanted) -> Made:

@@ -6,8 +6,6 @@ once more. What is torn or foreign in the file counts as not there.
 """
 
 import contextlib
-import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +13,7 @@ from typing import BinaryIO, Self
 
 import msgspec
 
+from pipeline.durable import replacing
 from pipeline.errors import StoreError
 
 NAME = "made.jsonl"
@@ -55,12 +54,7 @@ class Journal:
 
     def __enter__(self) -> Self:
         with _store_errors(self._path):
-            for made in _lines(self._path):
-                self._lines += 1
-                if made.gone:
-                    self.made.pop(made.path, None)
-                else:
-                    self.made[made.path] = made
+            self.made, self._lines = _read(self._path)
             self._file = self._path.open("ab")
             # A torn last line would swallow the next one.
             self._file.write(b"\n")
@@ -96,38 +90,38 @@ class Journal:
         self._lines += 1
 
     def _rewrite(self) -> None:
-        draft = self._path.with_name(f".{NAME}.{secrets.token_hex(4)}")
-        with draft.open("wb") as file:
+        with replacing(self._path) as file:
             for made in self.made.values():
                 file.write(msgspec.json.encode(made) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
 
 
 def read_journal(directory: Path) -> dict[str, Made]:
     """What is there according to the journal, by path. Raises `StoreError`."""
-    found: dict[str, Made] = {}
     with _store_errors(directory / NAME):
-        for made in _lines(directory / NAME):
-            if made.gone:
-                found.pop(made.path, None)
-            else:
-                found[made.path] = made
-    return found
+        return _read(directory / NAME)[0]
 
 
-def _lines(path: Path) -> Iterator[Made]:
+def _read(path: Path) -> tuple[dict[str, Made], int]:
+    """What counts, by path, and how many lines there are in all."""
+    found: dict[str, Made] = {}
+    lines = 0
     decoder = msgspec.json.Decoder(Made)
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        return
+        return found, lines
     with file:
         for line in file:
-            if line.strip():
-                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-                    yield decoder.decode(line)
+            lines += 1
+            try:
+                made = decoder.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # torn, foreign, or empty
+            if made.gone:
+                found.pop(made.path, None)
+            else:
+                found[made.path] = made
+    return found, lines
 
 
 @contextlib.contextmanager

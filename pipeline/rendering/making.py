@@ -15,15 +15,20 @@ from pipeline.errors import ConfigError, EditError, LockedError, StoreError
 from pipeline.job import Job
 from pipeline.job.provenance import Labels
 from pipeline.ledger import LedgerReader, open_reader
-from pipeline.ledger.pictured import Pictured
 from pipeline.manifest.names import output_problem
 from pipeline.manifest.problems import RowError
-from pipeline.pictures.provenance import Provenance
 from pipeline.pictures.rendering import RenderItem, RenderOutcome, render_all
 from pipeline.pictures.renditions import rendition_key
 from pipeline.pictures.upscaling import load_upscaler
+from pipeline.rendering.finished import facts_of, has_finished, refinish
 from pipeline.rendering.journal import Journal, Made
-from pipeline.rendering.result import PROBLEMS_KEPT, RenderNote, RenderProblem, RenderResult
+from pipeline.rendering.result import (
+    PROBLEMS_KEPT,
+    FinishedResult,
+    RenderNote,
+    RenderProblem,
+    RenderResult,
+)
 from pipeline.rendering.sources import Sources
 from pipeline.rendering.wanted import (
     Chosen,
@@ -58,7 +63,8 @@ def render_job(
     workers: int | None = None,
 ) -> RenderResult:
     """Makes what is missing or has changed, below ``<outputs>/renditions/``, and removes what is
-    not wanted any more. Blocks; sends nothing; works while a run goes on.
+    not wanted any more; before that, the finished pictures that they are made from, see `refinish`.
+    Blocks; sends nothing; works while a run goes on.
 
     ``renditions``: of the job's, by name; ``presets``: also such that the job does not have.
     ``only``: ids or globs. Given any of these, others stay as they are. ``force``: make also what
@@ -69,7 +75,7 @@ def render_job(
     written, `LedgerError`, `LockedError` (another one is at it), `StoreError`.
     """
     chosen = chosen_renditions(job, renditions=renditions, presets=presets)
-    if not chosen:
+    if not (chosen or has_finished(job)):
         raise ConfigError(
             f"{job.path.name}: the job has no renditions (add some below 'renditions:', or name a"
             " preset: --preset web-1280)"
@@ -86,7 +92,23 @@ def render_job(
         naming = Naming(chosen)
         targets = all_targets(reader, naming, ids)
         directory = job.outputs.directory / FOLDER
-        with _held(directory), Journal(directory) as journal, Sources(job) as sources:
+        finished = refinish(
+            job,
+            reader,
+            ids,
+            force=force,
+            observe=lambda done, total: observe(Progress(done, total + len(targets))),
+            stop=stop,
+        )
+        if not chosen or (finished is not None and finished.stopped):
+            return RenderResult(
+                directory=directory,
+                renditions=(),
+                edits=len(ids),
+                stopped=finished is not None and finished.stopped,
+                finished=finished,
+            )
+        with _held(directory), Journal(directory) as journal, Sources(job, reader) as sources:
             work = _Making(job, reader, journal, sources, naming, directory, force=force)
             work.total = len(targets)
             for old in _unwanted(
@@ -105,7 +127,7 @@ def render_job(
                             break
                 if work.stopped:
                     break
-            return work.result(chosen, edits=len(ids))
+            return work.result(chosen, edits=len(ids), finished=finished)
 
 
 class _Making:
@@ -149,7 +171,7 @@ class _Making:
         """
         for edit in edits_of(self._reader, ids):
             try:
-                facts = self._facts(edit)
+                facts = facts_of(self._labels, edit)
                 wanted = list(self._naming.of(edit))
             except RowError as error:
                 self._fail(edit.id, "", f"{edit.place}: {error}")
@@ -176,7 +198,7 @@ class _Making:
                     self._note(before)
                     continue
                 try:
-                    source = self._sources.file_of(edit, image)
+                    source = self._sources.file_of(edit, target.position)
                 except EditError as error:
                     self._fail(edit.id, target.rendition.name, str(error))
                     if before is not None:
@@ -237,7 +259,9 @@ class _Making:
         self._journal.remove(path)
         self.removed += 1
 
-    def result(self, chosen: Sequence[Chosen], *, edits: int) -> RenderResult:
+    def result(
+        self, chosen: Sequence[Chosen], *, edits: int, finished: FinishedResult | None
+    ) -> RenderResult:
         notes = [
             RenderNote(rendition=rendition, count=count, id=edit_id, note=note)
             for (rendition, _), (count, edit_id, note) in self._notes.items()
@@ -255,16 +279,7 @@ class _Making:
             problems=tuple(self._problems),
             notes=tuple(notes),
             stopped=self.stopped,
-        )
-
-    def _facts(self, edit: Pictured) -> Provenance | None:
-        return self._labels.facts(
-            edit.id,
-            edit.variables,
-            model=edit.model,
-            fingerprint=edit.fingerprint,
-            prompt=edit.prompt,
-            created=edit.finished_at,
+            finished=finished,
         )
 
     def _fail(self, edit_id: str, rendition: str, message: str) -> None:

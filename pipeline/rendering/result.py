@@ -13,6 +13,28 @@ class RenderProblem(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+class FinishedResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What bringing finished pictures up to date came to; counts pictures. ``removed``: the job
+    wants none any more. ``problems``: the first `PROBLEMS_KEPT`.
+
+    ``left_to_run``: edits that were left alone, because a run of the job is going on; it does this
+    when it ends. ``stopped``: it was interrupted, and there is more to make.
+    """
+
+    made: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    failed: int = 0
+    problems: tuple[RenderProblem, ...] = ()
+    left_to_run: int = 0
+    stopped: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether there was nothing to do."""
+        return not (self.made or self.removed or self.failed or self.left_to_run or self.stopped)
+
+
 class RenderNote(msgspec.Struct, frozen=True, kw_only=True):
     """What a person may want to know of ``count`` files of a rendition. ``note``: of the first of
     them, which is of the edit ``id``; those of the others differ in their numbers.
@@ -29,7 +51,8 @@ class RenderResult(msgspec.Struct, frozen=True, kw_only=True):
 
     ``problems``: the first `PROBLEMS_KEPT`. ``size``: bytes written; ``seconds``: by the clock.
     ``stopped``: it was interrupted, and there is more to make. ``error``: why nothing was made,
-    after a run whose pictures are safe whatever becomes of their renditions.
+    after a run whose pictures are safe whatever becomes of their renditions. ``finished``: what
+    came of the pictures that renditions are made from; None where the job wants them as they came.
     """
 
     directory: Path
@@ -45,13 +68,15 @@ class RenderResult(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[RenderNote, ...] = ()
     stopped: bool = False
     error: str | None = None
+    finished: FinishedResult | None = None
 
     @property
     def exit_code(self) -> int:
         """As the command's."""
         if self.stopped:
             return 130
-        return 3 if self.failed or self.error else 0
+        unfinished = self.finished is not None and self.finished.failed > 0
+        return 3 if self.failed or self.error or unfinished else 0
 
 
 PROBLEMS_KEPT = 100

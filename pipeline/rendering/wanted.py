@@ -1,8 +1,8 @@
 """Which renditions a job wants, and what each file of them is called."""
 
 import difflib
-import fnmatch
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -10,7 +10,8 @@ from pipeline.errors import ConfigError
 from pipeline.filling import PictureNames
 from pipeline.job import Job
 from pipeline.ledger import LedgerReader
-from pipeline.ledger.pictured import CHUNK, Pictured, pictured, pictured_ids
+from pipeline.ledger.pictured import Pictured, pictured, pictured_ids
+from pipeline.ledger.queries import CHUNK
 from pipeline.manifest.names import Claims, output_problem
 from pipeline.manifest.problems import RowError, listed
 from pipeline.pictures.presets import load_presets, preset
@@ -146,9 +147,9 @@ def ids_of(reader: LedgerReader, only: Sequence[str]) -> tuple[str, ...]:
     ids = pictured_ids(reader)
     if not only:
         return ids
-    plain = frozenset(only)
+    plain, globs = frozenset(only), [one for one in only if set("*?[").intersection(one)]
     found = tuple(
-        [one for one in ids if one in plain or any(fnmatch.fnmatchcase(one, glob) for glob in only)]
+        [one for one in ids if one in plain or any(fnmatchcase(one, each) for each in globs)]
     )
     if not found:
         raise ConfigError(f"--only: no edit that succeeded is called {', '.join(only)}")

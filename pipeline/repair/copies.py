@@ -22,16 +22,19 @@ def copies(outputs: Path, reader: LedgerReader, loose: Collection[str]) -> Itera
     for edit_id in reader.edits_with_takes():
         for take in reader.takes_of(edit_id):
             for image in take.images:
-                old = first_path(image.path, take.number)
+                old = first_path(image.path)
                 if old in loose and _same(outputs, old, image):
                     yield old
-    set_aside = [path for path in loose if path.startswith("takes/")]
-    if not set_aside:
-        return
     held = {one.image.path: one.image for one in reader.holdings()}
-    for path in set_aside:
-        number = path.rpartition(".")[0].rpartition("-v")[2]
-        record = held.get(first_path(path, int(number))) if number.isdecimal() else None
+    for path, image in held.items():
+        if path.startswith("takes/"):  # taken back, and not home yet
+            home = first_path(path)
+            if home in loose and _same(outputs, home, image):
+                yield home
+    for path in loose:
+        if not path.startswith("takes/"):
+            continue
+        record = held.get(first_path(path))
         if record is not None and _same(outputs, path, record):
             yield path
 

@@ -14,13 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Literal
-
-import msgspec
 
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import BadResponseError, ConfigError, StoreError
 from pipeline.exports.results_csv import write_results_csv
+from pipeline.finishing import FOLDER as FINISHED
 from pipeline.job import Job
 from pipeline.ledger import (
     Holding,
@@ -36,77 +34,13 @@ from pipeline.pictures.verify import inspect_picture
 from pipeline.preview import ledger_path
 from pipeline.repair.adoption import SUFFIXES, Adoption, adoptions
 from pipeline.repair.copies import copies
-
-SHOWN = 50
-"""Findings of each kind that a report names."""
+from pipeline.repair.findings import SHOWN, Finding, FsckReport, Kind
 
 THREADS = 4
 ASIDE = "orphaned"
 
 PLACES = ("images", TAKES)
 """Where pictures lie, in the outputs folder."""
-
-Kind = Literal[
-    "damaged_ledger",
-    "open_attempt",
-    "missing",
-    "damaged",
-    "changed",
-    "unreadable",
-    "unrecorded",
-    "orphaned",
-    "leftover",
-    "take_missing",
-]
-"""
-- ``damaged_ledger``: SQLite's own check finds fault with the file
-- ``open_attempt``: a process died while a request was under way; repaired: it becomes unknown
-- ``missing``, ``damaged``: a record's picture is gone, or no whole picture any more; repaired: the
-  edit is pending, and the next run asks, and pays, for it again
-- ``changed``: a whole picture, but not the one that came; left to a person
-- ``unreadable``: the system does not let us read it
-- ``unrecorded``: paid for and stored, and no record of it; repaired: it gets its record
-- ``orphaned``: a picture that no record knows; repaired: moved to ``orphaned/``
-- ``leftover``: a temporary file of a process that died, or a picture that it left in two places;
-  repaired: removed
-- ``take_missing``: a picture that was set aside for a redo is gone; repaired: forgotten
-"""
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is not as it should be. ``path``: from the outputs folder."""
-
-    kind: Kind
-    path: str | None = None
-    edit_id: str | None = None
-    detail: str = ""
-
-
-class FsckReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found. ``pictures``, ``bytes``: read and compared. ``findings``: the first `SHOWN`
-    of each kind, ``counts`` all of them, ``repaired`` those that are as they should be now.
-
-    ``asked_again``: edits that the next run will ask for again, or would after a repair, for
-    ``asked_again_usd`` together (``None``: the price is unknown). ``unknown_attempts``: for
-    `reconcile`.
-    """
-
-    outputs: Path
-    pictures: int
-    bytes: int
-    counts: dict[Kind, int]
-    repaired: dict[Kind, int]
-    left: int
-    findings: tuple[Finding, ...]
-    asked_again: int
-    asked_again_usd: float | None
-    unknown_attempts: int
-    notes: tuple[str, ...]
-
-    @property
-    def exit_code(self) -> int:
-        """3 where something is not as it should be, still."""
-        return 3 if self.left else 0
 
 
 async def fsck_job(job: Job, *, repair: bool = False) -> FsckReport:
@@ -153,7 +87,8 @@ class _Check:
         self._orphans_are_sure = True
         self._leftovers: list[Path] = []
         self._replaced: list[Path] = []
-        self._takes_gone: list[str] = []
+        self._gone: list[str] = []  # pictures of takes and of rejected edits, to be forgotten
+        self._damaged: list[str] = []  # those of the rejected ones that still lie there
 
     def look(self) -> bool:
         """Finds everything, changes nothing. False: the ledger is damaged, so nothing follows."""
@@ -194,11 +129,11 @@ class _Check:
             await ledger.set_pending({edit_id: why for edit_id, (_, why) in some})
         for kind in ("missing", "damaged"):
             self._repaired[kind] = self._counts[kind]
-        if self._takes_gone:
+        if self._gone:
             await asyncio.to_thread(self._forget)
         await asyncio.to_thread(self._tidy)
         self._unknown = len(await asyncio.to_thread(self._reader.unknown_attempts))
-        if self._adoptions or self._pending:
+        if self._adoptions or self._pending or self._gone:
             await asyncio.to_thread(self._write_table)
 
     def report(self) -> FsckReport:
@@ -237,7 +172,7 @@ class _Check:
             for some in _batches(self._reader.holdings(), 64):
                 known.update(one.image.path for one in some)
                 held.update(one.edit_id for one in some)
-                due = [one for one in some if one.status == "succeeded"]
+                due = [one for one in some if one.status in ("succeeded", "rejected")]
                 for one, (kind, detail, size) in zip(
                     due, threads.map(self._compared, due), strict=True
                 ):
@@ -255,7 +190,14 @@ class _Check:
         self._look_for_unrecorded(loose | changed)
         adopted = {one.record.edit.id for one in self._adoptions}
         for one, kind, detail in wrong:
-            if one.edit_id not in adopted:
+            if one.status == "rejected" and kind in ("missing", "damaged"):
+                self._find(
+                    "rejected_missing", path=one.image.path, edit_id=one.edit_id, detail=detail
+                )
+                self._gone.append(one.image.path)
+                if kind == "damaged":
+                    self._damaged.append(one.image.path)
+            elif one.edit_id not in adopted:
                 self._find(kind, path=one.image.path, edit_id=one.edit_id, detail=detail)
                 if kind in ("missing", "damaged"):
                     self._ask_again(one.edit_id, kind, detail, held[one.edit_id])
@@ -273,20 +215,21 @@ class _Check:
         for one in self._reader.take_holdings():
             yield one.image.path
             if not (self._outputs / one.image.path).is_file():
-                self._takes_gone.append(one.image.path)
+                self._gone.append(one.image.path)
                 self._find("take_missing", path=one.image.path, edit_id=one.edit_id)
 
     def _compared(self, holding: Holding) -> tuple[Kind | None, str, int]:
         """What is wrong with a recorded picture, if anything, and how many bytes were read."""
         image = holding.image
         try:
+            with (self._outputs / image.path).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == image.sha256:
+                    return None, "", image.size
             data = (self._outputs / image.path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return "missing", "the file is gone", 0
         except OSError as error:
             return "unreadable", error.strerror or str(error), 0
-        if len(data) == image.size and hashlib.sha256(data).hexdigest() == image.sha256:
-            return None, "", len(data)
         try:
             inspect_picture(memoryview(data))
         except BadResponseError as error:
@@ -333,7 +276,11 @@ class _Check:
         found = [
             *(path for path in (outputs / ".drafts").glob("*") if path.is_file()),
             *outputs.glob(".*.tmp"),
-            *(path for place in PLACES for path in (outputs / place).glob("**/.*.part")),
+            *(
+                path
+                for place in (*PLACES, FINISHED)
+                for path in (outputs / place).glob("**/.*.part")
+            ),
         ]
         for path in sorted(found):
             self._leftovers.append(path)
@@ -355,10 +302,10 @@ class _Check:
             for path in self._leftovers:
                 path.unlink(missing_ok=True)
                 self._repaired["leftover"] += 1
+            for name in self._damaged:
+                self._move_aside(name)
             for name in self._orphans if self._orphans_are_sure else ():
-                target = _free_name(self._outputs / ASIDE / name)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                (self._outputs / name).replace(target)
+                self._move_aside(name)
                 self._repaired["orphaned"] += 1
         except OSError as error:
             raise StoreError(
@@ -366,12 +313,18 @@ class _Check:
                 " (check who may write there, and run this again)"
             ) from error
 
+    def _move_aside(self, name: str) -> None:
+        target = _free_name(self._outputs / ASIDE / name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (self._outputs / name).replace(target)
+
     def _forget(self) -> None:
         opened = open_decisions(self._reader.path)
         if opened is not None:
             with opened as decisions:
-                decisions.forget(self._takes_gone)
-            self._repaired["take_missing"] = self._counts["take_missing"]
+                decisions.forget(self._gone)
+            for kind in ("take_missing", "rejected_missing"):
+                self._repaired[kind] = self._counts[kind]
 
     def _write_table(self) -> None:
         write_results_csv(

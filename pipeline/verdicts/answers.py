@@ -13,7 +13,7 @@ import msgspec
 from pipeline.attempts import Attempts, OpenAttempt, Progress
 from pipeline.best_pictures import Candidate, Held, Wanted, in_words
 from pipeline.errors import CheckFailedError
-from pipeline.finishing import FOLDER, Sent, move_finished, remove_finished
+from pipeline.finishing import FOLDER, Sent, move_finished, remove_file, remove_finished
 from pipeline.inputs import InputImage, Ready, final_parameters
 from pipeline.keeping import Kept, keep, picture_names
 from pipeline.models import AttemptEnd, EditResponse, ModelSpec, Record, Status
@@ -229,6 +229,7 @@ class Answers:
             run_id=self._attempts.run_id,
             finished_at=self._attempts.now(),
             status=status,
+            made_as=self._examiner.made_as,
             pictures=pictures,
             error_code=error_code,
             error_message=error_message,
@@ -344,7 +345,7 @@ class Answers:
             if one.image.path not in images:
                 await self._store.remove(one.image.path)
             if one.finished.startswith(f"{FOLDER}/") and one.finished not in finished:
-                await asyncio.to_thread((self._outputs / one.finished).unlink, missing_ok=True)
+                await asyncio.to_thread(remove_file, self._outputs, one.finished)
 
     async def _remove_previous(self, planned: Planned, pictures: Sequence[Candidate]) -> None:
         kept = {one.image.path for one in pictures}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.errors import CheckFailedError, EditError, InputError
-from pipeline.finishing import Sent, finish, keep_finished
+from pipeline.finishing import Sent, finish, keep_finished, made_as
 from pipeline.job import Job
 from pipeline.limits.bytes_held import ByteGate
 from pipeline.models import Edit, PictureCheck, StoredImage
@@ -56,6 +56,7 @@ class Examiner:
         self.part = part
         self.looks = part.looks
         self.finishes = job.finishes
+        self.made_as = made_as(job)
         self._job = job
         self._settings = part.settings
         self._custom: tuple[NamedCheck, ...] = ()

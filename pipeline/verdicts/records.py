@@ -18,11 +18,14 @@ def edit_record(
     run_id: str,
     finished_at: float,
     status: Status,
+    made_as: str,
     pictures: Sequence[Candidate] = (),
     error_code: str | None = None,
     error_message: str | None = None,
 ) -> Record:
-    """``pictures``: in their order. ``finished_at``: seconds since the epoch."""
+    """``pictures``: in their order. ``finished_at``: seconds since the epoch. ``made_as``: what was
+    made of them, see `finishing.made_as`.
+    """
     held = progress.held
     return Record(
         edit=planned.edit,
@@ -40,7 +43,7 @@ def edit_record(
         base=planned.base,
         sent=held.sent if held is not None else "",
         checks=checks_of(pictures),
-        finished=finished_of(pictures),
+        finished=finished_of(pictures, made_as),
         likenesses=likenesses_of(pictures),
         rerolls=held.requests if held is not None else 0,
     )
@@ -57,11 +60,16 @@ def checks_of(pictures: Sequence[Candidate]) -> tuple[PictureCheck, ...]:
     )
 
 
-def finished_of(pictures: Sequence[Candidate]) -> tuple[FinishedPicture, ...]:
-    """What was made of each."""
+def finished_of(pictures: Sequence[Candidate], made_as: str) -> tuple[FinishedPicture, ...]:
+    """What was made of each, as `finishing.made_as` says."""
     return tuple(
         [
-            FinishedPicture(position=position, path=one.finished, source_sha256=one.image.sha256)
+            FinishedPicture(
+                position=position,
+                path=one.finished,
+                source_sha256=one.image.sha256,
+                made_as=made_as,
+            )
             for position, one in enumerate(pictures, start=1)
             if one.finished
         ]

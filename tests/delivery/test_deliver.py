@@ -7,9 +7,9 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pipeline.emulator.testing import RunningEmulator
 from pipeline.errors import ConfigError, IncompleteError, LockedError
 from tests.conftest import Shop, command_line, environment
 from tests.rendering.making import SMALL, decide, files, last_line, run
+from tests.test_command import until
 
 Emulators = Callable[..., RunningEmulator]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -202,6 +203,12 @@ def test_rejected_and_redone_pictures_are_not_delivered(sold: Shop, to: Path) ->
 def test_a_preset_that_the_job_does_not_have_is_rendered_for_it(sold: Shop, to: Path) -> None:
     deliver(sold, to, presets=("web-320",))
     assert files(to) == ["LAMP-1.webp", "MUG-1.webp", "MUG-2.webp", "MUG-3.webp"]
+
+
+def test_only_what_is_delivered_is_rendered_for_it(sold: Shop, to: Path) -> None:
+    found = deliver(sold, to, presets=("web-320",), only=("l*",))
+    assert (found.pictures, files(to)) == (1, ["LAMP-1.webp"])
+    assert files(sold.outputs / "renditions" / "web-320") == ["lamp.webp"]
 
 
 def test_a_dry_run_writes_nothing(sold: Shop, to: Path) -> None:
@@ -391,10 +398,12 @@ def test_whoever_reads_never_sees_half_a_delivery(sold: Shop, to: Path) -> None:
     try:
         for number in range(6):
             deliver(sold, to, name=f"{'ab'[number % 2]}{{{{ sku }}}}-{{{{ number }}}}")
+            looked = len(seen)
+            until(lambda looked=looked: len(seen) > looked, seconds=60)  # type: ignore[misc]
     finally:
         done.set()
         reader.join()
-    assert len(seen) > 6
+    assert len(seen) >= 6
     whole = {"", "a", "b"}
     wanted = {
         ",".join(sorted(["MD5SUMS", "SHA256SUMS", *[f"{p}{n}.jpg" for n in NAMES]])) for p in whole
@@ -405,32 +414,63 @@ def test_whoever_reads_never_sees_half_a_delivery(sold: Shop, to: Path) -> None:
 NAMES = ("LAMP-1", "MUG-1", "MUG-2", "MUG-3")
 
 
-@pytest.mark.parametrize("moment", [".staging-*", ".staging-*/*.jpg", "0002.json", "0002"])
-def test_killed_at_any_moment_the_old_delivery_is_whole(sold: Shop, to: Path, moment: str) -> None:
+DIES = """
+import os, signal, sys
+
+event, _, text = os.environ["DIES_AT"].partition(" ")
+
+def hook(name, values):
+    if name == event and any(text in str(value) for value in values):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hook)
+"""
+"""`sitecustomize` of a process that dies just before it does something to a certain file."""
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        ("os.mkdir .staging-", "0001"),
+        ("open nLAMP-1.jpg", "0001"),
+        ("open SHA256SUMS", "0001"),
+        ("os.rename .0002.json.", "0001"),
+        ("os.rename .staging-", "0001"),
+        ("os.symlink 0002", "0001"),
+        ("os.rename .link-", "0001"),
+        ("open log.jsonl", "0002"),
+    ],
+)
+def test_killed_at_any_moment_there_is_one_whole_delivery(
+    sold: Shop, to: Path, tmp_path: Path, moment: str, shown: str
+) -> None:
     """And the next delivery works, and leaves nothing of the one that was cut off."""
     deliver(sold, to)
     behind = to.parent / ".amazon.deliveries"
-    process = subprocess.Popen(
+    (tmp_path / "dies").mkdir()
+    (tmp_path / "dies" / "sitecustomize.py").write_text(DIES)
+    died = subprocess.run(
         command_line("deliver", sold.job, "--to", to, "--name", "n{{ sku }}-{{ number }}"),
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        env=environment({"PYTHONPATH": str(tmp_path / "dies"), "DIES_AT": moment}),
+        capture_output=True,
+        timeout=60,
     )
-    deadline = time.monotonic() + 30
-    while not any(behind.glob(moment)) and process.poll() is None:
-        assert time.monotonic() < deadline
-    process.kill()  # SIGKILL; nothing where it has ended already
-    process.communicate()
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert to.readlink().name == shown
     checked(to)
-    assert files(to) in (
-        [f"{name}.jpg" for name in NAMES],
-        [f"n{name}.jpg" for name in NAMES],
-    )
+    prefix = "" if shown == "0001" else "n"
+    assert files(to) == [f"{prefix}{name}.jpg" for name in NAMES]
     found = deliver(sold, to, name="m{{ sku }}-{{ number }}")
-    assert found.switched
+    assert (found.switched, found.previous) == (True, shown)
     checked(to)
-    assert not any(behind.glob(".staging-*"))
-    assert not any(to.parent.glob("*.link-*"))
+    before = {"0001"} if shown == "0001" else {"0001", "0002"}
+    folders = {path.name for path in behind.iterdir() if path.is_dir()}
+    assert folders == {found.delivery, *before}
+    assert not [path for path in (*to.parent.iterdir(), *behind.iterdir()) if _begun(path)]
+
+
+def _begun(path: Path) -> bool:
+    return path.name.startswith(".staging-") or ".link-" in path.name or path.suffix == ".part"
 
 
 def test_the_command(sold: Shop, to: Path, command: Command) -> None:

@@ -362,3 +362,14 @@ def test_an_answers_own_transparency_is_kept_and_never_black(mode):
     assert opened(done.image).getchannel("A").getextrema() == (0, 0)
     done = finish_picture(png(image), framing=framing, size=(64, 32))
     assert opened(done.image).getpixel((1, 1)) == (255, 255, 255, 255)
+
+
+@pytest.mark.parametrize(("form", "side"), [("WEBP", 16_400), ("JPEG", 65_600)])
+def test_a_shape_that_the_answers_format_cannot_hold_becomes_png(form, side):
+    """A panorama's own size, from an answer that was small."""
+    source = png(Image.new("RGB", (side, 2), "red"))
+    framing = prepare(source, PrepareSettings(max_side=1000)).framing
+    buffer = io.BytesIO()
+    Image.new("RGB", (1000, 1), "red").save(buffer, form)
+    made = finish_picture(buffer.getvalue(), framing=framing, size="original")
+    assert (made.format, made.width, made.height) == ("png", side, 2)

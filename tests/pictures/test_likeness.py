@@ -117,7 +117,7 @@ def test_of_two_threads_with_the_same_picture_one_is_first():
         seen, wins, ready = SeenPictures(), [], threading.Barrier(4)
 
         def claim(owner, seen=seen, wins=wins, ready=ready):
-            ready.wait(10)
+            ready.wait(60)
             if seen.claim(owner, likeness, difference=5) is None:
                 wins.append(owner)
 

@@ -63,10 +63,20 @@ def test_an_unknown_preset_is_met_with_the_nearest() -> None:
 
 
 def test_the_docs_list_every_preset_with_what_is_confirmed() -> None:
-    page = PAGE.read_text(encoding="utf-8").partition("## Presets")[2]
+    page = PAGE.read_text(encoding="utf-8").partition("## Presets")[2].partition("\n### ")[0]
     rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| .* \| ([^|]*) \|$", page, re.MULTILINE))
     assert rows.keys() == load_presets().keys()
     for name, found in load_presets().items():
         confirmed = sum(document.confirmed for document in found.documents)
         expected = f"{confirmed} of {len(found.documents)}" if found.documents else "ours"
         assert rows[name] == expected, name
+
+
+def test_the_docs_say_of_every_figure_whether_it_is_confirmed() -> None:
+    page = PAGE.read_text(encoding="utf-8").partition("### What the platforms say")[2]
+    found = re.findall(r"^\| `(\S+)` \| \[(.*)\]\((.*)\) \| (.*) \| (.*) \|$", page, re.MULTILINE)
+    assert found == [
+        (name, one.says, one.source, one.date, "**yes**" if one.confirmed else "no")
+        for name, preset in load_presets().items()
+        for one in preset.documents
+    ]

@@ -570,3 +570,20 @@ def test_real_photographs_keep_their_look(name: str) -> None:
     with Image.open(source) as image:
         expected = image.convert("RGB").resize((made.width, made.height), Image.Resampling.LANCZOS)
     assert difference(opened(made), expected) < 4
+
+
+@pytest.mark.parametrize("form", ["jpeg", "webp", "png", "avif"])
+def test_a_strip_of_pixels_is_not_enlarged_without_an_end(form: Any) -> None:
+    """200 wide would be 600,000 high: refused before a pixel of that is made."""
+    spec = RenditionSpec(width=200, fit="inside", format=form)
+    with pytest.raises(EditError, match=r"strip: has 1 × 3000 pixels, and would become 200 × 600,"):
+        render(png(photo((1, 3000))), spec, name="strip")
+    made = render(png(photo((1, 3000))), msgspec.structs.replace(spec, allow_upscale=False))
+    assert (made.width, made.height) == (1, 3000)
+
+
+def test_what_an_encoder_cannot_do_ends_one_rendition() -> None:
+    from pipeline.pictures.encoding import encoded
+
+    with pytest.raises(EditError, match="cannot be encoded as WEBP"):
+        encoded(Image.new("RGB", (16_400, 2)), "webp", quality=80)

@@ -19,7 +19,8 @@ from pipeline.books.reconciling import Reconciliation
 from pipeline.emulator.testing import RunningEmulator
 from pipeline.errors import ConfigError, LedgerError, LockedError
 from pipeline.locking import locked
-from pipeline.repair.filecheck import FsckReport
+from pipeline.models import Decision
+from pipeline.repair.findings import FsckReport
 from pipeline.running import RunResult
 from tests.conftest import Shop, environment
 
@@ -129,6 +130,36 @@ def test_a_picture_that_somebody_changed_is_left_to_that_person(
     assert rows(shop, "SELECT DISTINCT status FROM edits") == [("succeeded",)]
 
 
+def test_a_rejected_edits_picture_is_compared_and_never_asked_for_again(
+    command: Command, shop: Shop, emulator: Emulators
+) -> None:
+    """Nobody wants it, so nobody pays for it once more; and nobody can approve what is gone."""
+    endpoint = emulator(**PLAIN)
+    run(shop.with_edits(4), endpoint)
+    words: list[Any] = [Decision(id=f"e{n}", decision="rejected") for n in range(3)]
+    asyncio.run(pipeline.review(shop.job, words))
+    assert fsck(shop).pictures == 4
+    picture(shop, "e0.png").unlink()
+    part = picture(shop, "e1.png").read_bytes()[:-20]
+    picture(shop, "e1.png").write_bytes(part)
+    picture(shop, "e2.png").write_bytes(picture(shop, "e3.png").read_bytes())
+    found = fsck(shop)
+    assert (found.counts, found.asked_again) == ({"rejected_missing": 2, "changed": 1}, 0)
+    done = command("fsck", shop.job, "--repair")
+    assert done.returncode == 3, "the changed one is left to a person"
+    assert "the picture of a rejected edit is gone or damaged  → forgotten" in done.stdout
+    assert fsck(shop).counts == {"changed": 1}
+    assert (shop.outputs / "orphaned" / "images" / "e1.png").read_bytes() == part
+    assert rows(shop, "SELECT status, count(*) FROM edits GROUP BY 1 ORDER BY 1") == [
+        ("rejected", 3),
+        ("succeeded", 1),
+    ]
+    with pytest.raises(ConfigError, match="e0: it has no picture that could be approved"):
+        asyncio.run(pipeline.review(shop.job, [Decision(id="e0", decision="approved")]))
+    assert run(shop, endpoint).totals.kept == 3
+    assert len(endpoint.requests) == 4
+
+
 def test_orphans_are_moved_aside_and_leftovers_removed(shop: Shop, emulator: Emulators) -> None:
     run(shop.with_edits(1), emulator(**PLAIN))
     content = picture(shop, "e0.png").read_bytes()
@@ -138,8 +169,10 @@ def test_orphans_are_moved_aside_and_leftovers_removed(shop: Shop, emulator: Emu
     (shop.outputs / ".drafts").mkdir(exist_ok=True)
     (shop.outputs / ".drafts" / "ab12-1").write_bytes(content[:100])
     (shop.outputs / ".results.csv.ab12.tmp").write_text("id")
+    (shop.outputs / "finished").mkdir()
+    (shop.outputs / "finished" / ".e0.png.ab12.part").write_bytes(content[:100])
     found = fsck(shop)
-    assert (found.counts, found.exit_code) == ({"orphaned": 1, "leftover": 2}, 3)
+    assert (found.counts, found.exit_code) == ({"orphaned": 1, "leftover": 3}, 3)
     mended = fsck(shop, repair=True)
     assert (mended.left, mended.exit_code) == (0, 0)
     assert (shop.outputs / "orphaned/images/old/lamp.png").read_bytes() == content

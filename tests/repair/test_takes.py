@@ -11,7 +11,7 @@ import pytest
 import pipeline
 from pipeline import Decision
 from pipeline.emulator.testing import RunningEmulator
-from pipeline.repair.filecheck import FsckReport
+from pipeline.repair.findings import FsckReport
 from tests.conftest import Shop, environment
 from tests.repair.test_fsck import _DIES, rows
 

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.pictures.checks.channels import largest
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -22,5 +24,5 @@ def contrast_of(picture: "Image") -> float:
 
     small = picture.resize((_SIDE, _SIDE), Image.Resampling.BOX)
     around = small.filter(ImageFilter.GaussianBlur(_AROUND))
-    apart = np.abs(np.asarray(small, np.int16) - np.asarray(around, np.int16)).max(axis=2)
+    apart = largest(np.abs(np.asarray(small, np.int16) - np.asarray(around, np.int16)))
     return float(np.percentile(apart, _SHARE))

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.pictures.checks.channels import largest
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,7 +24,7 @@ def most_changed(one: "Array", other: "Array") -> tuple[float, float]:
     directions, and in the channel that differs most. A spot is 8 x 8 pixels, a thousandth of the
     picture.
     """
-    beyond = np.maximum(_beyond(one, other), _beyond(other, one)).max(axis=2)
+    beyond = largest(np.maximum(_beyond(one, other), _beyond(other, one)))
     height, width = beyond.shape
     rows, columns = max(1, height // _SPOT), max(1, width // _SPOT)
     high, wide = min(height, _SPOT), min(width, _SPOT)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.pictures.checks.channels import smallest
 from pipeline.pictures.checks.contrast import contrast_of
 from pipeline.pictures.checks.differences import most_changed
 from pipeline.pictures.checks.likeness import Likeness, SeenPictures, nearest
 from pipeline.pictures.checks.pictures import PictureUnderTest
 from pipeline.pictures.checks.structure import compare
-from pipeline.pictures.checks.subject import subject_of
 from pipeline.pictures.checks.values import (
     BackgroundWhite,
     CheckResult,
@@ -123,7 +123,7 @@ def background_white(limits: BackgroundWhite, picture: "Image") -> CheckResult:
         (max(band, width - band), band, width, height - band),
     ):
         if box[2] > box[0] and box[3] > box[1]:
-            pixels = np.asarray(picture.crop(box)).min(axis=2)
+            pixels = smallest(np.asarray(picture.crop(box)))
             white += int((pixels >= low).sum())
             total += pixels.size
     share = white / total
@@ -144,7 +144,7 @@ def subject_kept(limits: SubjectKept, picture: PictureUnderTest, problem: str) -
     if not picture.inputs:
         return _unmeasured("subject_kept", "its inputs are not known here")
     reference = picture.inputs[0]
-    mask = subject_of(reference)
+    mask = reference.subject
     if mask is None:
         why = "the input has neither transparency nor a plain ground that shows its subject"
         if limits.unmeasured == "reject":

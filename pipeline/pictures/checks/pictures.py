@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.errors import CheckFailedError
 from pipeline.pictures import pixels
+from pipeline.pictures.checks.subject import subject_of
 from pipeline.pictures.decode import decode
 from pipeline.pictures.framing import Framing, Size, fitting, region
 
@@ -65,6 +66,11 @@ class Reference:
     def colours(self) -> "NDArray[np.uint8]":
         """``small`` as an array of height x width x 3."""
         return np.asarray(self.small)
+
+    @functools.cached_property
+    def subject(self) -> "NDArray[np.bool_] | None":
+        """See `subject_of`: the same for all pictures that come back for this input."""
+        return subject_of(self)
 
 
 class PictureUnderTest:

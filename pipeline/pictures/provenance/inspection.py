@@ -1,10 +1,9 @@
 """What a picture file says of itself: format, size, origin, and what else lies in it."""
 
-import importlib
+import io
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -19,22 +18,11 @@ from pipeline.pictures.provenance.xmp import flattened
 from pipeline.pictures.sniff import Kind
 from pipeline.pictures.source import Damaged, FileSource, Source
 
-if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
-
 _SOURCE_TYPES = re.compile(rb"cv\.iptc\.org/newscodes/digitalsourcetype/([A-Za-z]{3,60})")
 _EXIF_NAMES = {0x010F: "Make", 0x0110: "Model", 0x0131: "Software", 0x0132: "DateTime"}
 _EXIF_NAMES |= {0x013B: "Artist", 0x8298: "Copyright", 0x010E: "ImageDescription"}
 _GPS = 0x8825
 _LONGEST = 2000
-# The formats whose structure is left to their decoder; opening reads no pixels.
-_DECODERS: dict[Kind, str] = {
-    "gif": "PIL.GifImagePlugin:GifImageFile",
-    "bmp": "PIL.BmpImagePlugin:BmpImageFile",
-    "tiff": "PIL.TiffImagePlugin:TiffImageFile",
-    "heic": "pillow_heif:HeifImageFile",
-    "avif": "PIL.AvifImagePlugin:AvifImageFile",
-}
 
 
 class Signed(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,8 +117,7 @@ def _opened(
 ) -> tuple[Embedded, str, tuple[int, int], bytes | None]:
     """The same for the formats whose structure only their decoder knows."""
     with source.stream() as stream, pixels.decoding(name, kind):
-        picture = _header(stream, kind)
-        pixels.check_pixels(*picture.size, name)
+        picture = pixels.opened(stream, kind, name=name)
         orientation = pixels.orientation_of(picture, kind)
         info = picture.info
         packet, exif, profile = (info.get(key) for key in ("xmp", "exif", "icc_profile"))
@@ -143,12 +130,6 @@ def _opened(
         manifest_bytes=manifest[1],
     )
     return embedded, "", size, profile if isinstance(profile, bytes) else None
-
-
-def _header(stream: BinaryIO, kind: Kind) -> "ImageFile":
-    module, _, attribute = _DECODERS[kind].partition(":")
-    picture: ImageFile = getattr(importlib.import_module(module), attribute)(stream)
-    return picture
 
 
 def _inspection(
@@ -231,8 +212,6 @@ def _exif(data: bytes) -> Exif | None:
 def _profile_name(profile: bytes | None) -> str | None:
     if profile is None:
         return None
-    import io
-
     from PIL import ImageCms
 
     try:

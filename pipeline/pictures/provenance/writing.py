@@ -1,12 +1,11 @@
 """Facts put into a picture without touching its pixels."""
 
-import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from pipeline.durable import replacing
 from pipeline.errors import InputError
 from pipeline.models import FileSlice
 from pipeline.pictures.decode import kind_of, taken_apart
@@ -86,23 +85,14 @@ def write_provenance(
         parts = _parts(source, facts, name, over_signature)
         if parts is None and place == path:
             return False
-        draft = place.with_name(f".{place.name}.{os.getpid()}.part")
-        try:
-            with draft.open("xb") as file:
-                for part in parts or (source.part(0, source.size),):
-                    if isinstance(part, bytes):
-                        file.write(part)
-                        continue
-                    for at in range(part.offset, part.offset + part.length, _STEP):
-                        left = part.offset + part.length - at
-                        file.write(source.read(at, min(_STEP, left)))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(place)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
-            raise
+        with replacing(place) as file:
+            for part in parts or (source.part(0, source.size),):
+                if isinstance(part, bytes):
+                    file.write(part)
+                    continue
+                for at in range(part.offset, part.offset + part.length, _STEP):
+                    left = part.offset + part.length - at
+                    file.write(source.read(at, min(_STEP, left)))
     return parts is not None
 
 
