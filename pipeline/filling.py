@@ -64,9 +64,9 @@ def fillable(
         for name, one in renditions.items()
         if (one.spec.file, one.spec.folder) != (_ITSELF, "")
     }
-    labels = Labels(provenance) if provenance.enabled else None
-    if provenance.is_the_same_for_all:
-        labels = None
+    labels = None
+    if provenance.enabled and not provenance.is_the_same_for_all:
+        labels = Labels(provenance)
     if labels is None and not specs:
         yield from edits
         return

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from pipeline.durable import replacing
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import ConfigError, ManifestError
 from pipeline.job import Endpoint, Job, load_job
@@ -70,7 +71,7 @@ def quick_job(
     changed by hand. Raises `ConfigError`.
     """
     folder = Path(os.path.abspath(default_folder(prompt) if out is None else out))  # noqa: PTH100
-    _check(prompt, model, parameters or {}, folder)
+    _check(prompt, model, parameters or {})
     pictures = find_pictures([str(entry) for entry in images])
     job, manifest = folder / JOB_NAME, folder / MANIFEST_NAME
     given = [("model", model), ("concurrency", concurrency), ("run_usd", max_cost_usd)]
@@ -84,7 +85,8 @@ def quick_job(
             )
         wish = _wish(prompt, stated, _root(pictures))
         rows = _with_ids([], pictures)
-        _write(folder, wish, rows, manifest_too=True)
+        _check_template(prompt, folder, rows[0][0])
+        _write(folder, wish, rows)
         return QuickJob(job=job, pictures=len(rows), added=None)
     return _again(folder, job, manifest, prompt, stated, pictures)
 
@@ -97,7 +99,7 @@ def default_folder(prompt: str) -> Path:
     return Path("outputs") / f"{name}-{digest}"
 
 
-def _check(prompt: str, model: str | None, parameters: Mapping[str, Any], folder: Path) -> None:
+def _check(prompt: str, model: str | None, parameters: Mapping[str, Any]) -> None:
     """What would make the job impossible is said before it is written."""
     if not prompt.strip():
         raise ConfigError("--prompt: it is empty (say what to do with the pictures)")
@@ -108,8 +110,14 @@ def _check(prompt: str, model: str | None, parameters: Mapping[str, Any], folder
     spec = model_spec(model or Endpoint().model)
     if problems := check_parameters(spec, parameters):
         raise ConfigError("--parameter: " + "; ".join(problems))
+
+
+def _check_template(prompt: str, folder: Path, first: str) -> None:
+    """What is wrong with it for the first picture is said once, and not for each."""
+    templates = Templates(folder / "prompts")
     try:
-        Templates(folder / "prompts").check(prompt)
+        templates.check(prompt)
+        templates.render(prompt, {"id": first, "row": {}})
     except RowError as error:
         raise ConfigError(f"--prompt: {error}") from None
 
@@ -143,8 +151,7 @@ def _again(
         differs.append(f"the parameters there are {_texts(loaded.parameters)}")
     known = _read(manifest, loaded)
     present = {found.key for found in pictures}
-    gone = [found.source for found in known.values() if found.key not in present]
-    if gone:
+    if gone := [found.source for found in known.values() if found.key not in present]:
         differs.append(
             f"{len(gone):,} of its {len(known):,} pictures are not among these"
             f" {len(pictures):,} ({_few(gone)})"
@@ -155,24 +162,21 @@ def _again(
             f" --out, or go on with the one that is there: {_run(job)})"
         )
     own = _own(loaded)
-    new = [found for found in pictures if found.key not in {k.key for k in known.values()}]
+    there = {found.key for found in known.values()}
+    new = [found for found in pictures if found.key not in there]
     wish = msgspec.structs.replace(
         own,
         concurrency=stated.get("concurrency", own.concurrency),
         run_usd=stated.get("run_usd", own.run_usd),
         root=_root([*known.values(), *new]) if new else own.root,
     )
-    if wish != own:
-        if _job_text(folder, own) != job.read_text(encoding="utf-8"):
-            raise ConfigError(
-                f"{_near(job)} was changed by hand, so it is not written again (change there what"
-                f" you want, and: {_run(job)})"
-            )
-        rows = _with_ids([(name, found) for name, found in known.items()], new)
-        _write(folder, wish, rows, manifest_too=bool(new))
-    elif new:
-        rows = _with_ids([(name, found) for name, found in known.items()], new)
-        _write(folder, wish, rows, manifest_too=True, job_too=False)
+    if wish != own and _job_text(folder, own) != job.read_text(encoding="utf-8"):
+        raise ConfigError(
+            f"{_near(job)} was changed by hand, so it is not written again (change there what you"
+            f" want, and: {_run(job)})"
+        )
+    rows = _with_ids(list(known.items()), new)
+    _write(folder, wish, rows, manifest_too=bool(new), job_too=wish != own)
     return QuickJob(job=job, pictures=len(known) + len(new), added=len(new))
 
 
@@ -225,8 +229,8 @@ def _read(manifest: Path, job: Job) -> dict[str, Found]:
     """The pictures of a manifest that `quick` wrote: id → picture. Raises `ConfigError`."""
     try:
         with manifest.open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file))
-    except (OSError, ValueError, csv.Error) as error:
+            header, *rows = [*csv.reader(file)] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(
             f"{_near(manifest)}: cannot be read: {error} (choose another --out)"
         ) from None
@@ -261,7 +265,7 @@ def _write(
     wish: _Wish,
     rows: Sequence[tuple[str, Found]],
     *,
-    manifest_too: bool,
+    manifest_too: bool = True,
     job_too: bool = True,
 ) -> None:
     """Raises `ConfigError`. The job is written last: with it, the folder holds a whole one."""
@@ -273,20 +277,15 @@ def _write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if manifest_too:
-            _replace(folder / MANIFEST_NAME, text.getvalue())
+            with replacing(folder / MANIFEST_NAME) as file:
+                file.write(text.getvalue().encode())
         if job_too:
-            _replace(folder / JOB_NAME, _job_text(folder, wish))
+            with replacing(folder / JOB_NAME) as file:
+                file.write(_job_text(folder, wish).encode())
     except OSError as error:
         raise ConfigError(
             f"{_near(folder)}: {error.strerror or error} (choose another --out)"
         ) from error
-
-
-def _replace(path: Path, text: str) -> None:
-    # Temporary file, then rename: a reader sees the old text or the new one.
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text, encoding="utf-8", newline="\n")
-    draft.replace(path)
 
 
 def _entry(found: Found, root: Path | None) -> str:
@@ -321,7 +320,7 @@ def _job_text(folder: Path, wish: _Wish) -> str:
     if wish.concurrency is not None:
         lines += ["limits:", f"  concurrency: {wish.concurrency}"]
     if wish.run_usd is not None:
-        lines += ["budget:", f"  run_usd: {wish.run_usd:g}"]
+        lines += ["budget:", f"  run_usd: {wish.run_usd:.15g}"]
     lines += ["outputs:", "  directory: ."]
     return "\n".join(lines) + "\n"
 

@@ -47,12 +47,18 @@ def find_pictures(entries: Sequence[str]) -> list[Found]:
         raise ConfigError("--images: no pictures (as in --images 'photos/*.jpg')")
     found: dict[str, Found] = {}
     for entry in entries:
-        for picture in _found(entry):
-            found.setdefault(picture.key, picture)
-            if len(found) > MAX_PICTURES:
-                raise ConfigError(
-                    f"--images {quoted(entry)}: more than {MAX_PICTURES:,} pictures (narrow it)"
-                )
+        try:
+            for picture in _found(entry):
+                found.setdefault(picture.key, picture)
+                if len(found) > MAX_PICTURES:
+                    raise ConfigError(
+                        f"--images {quoted(entry)}: more than {MAX_PICTURES:,} pictures (narrow it)"
+                    )
+        except OSError as error:
+            raise ConfigError(
+                f"--images {quoted(entry)}: {error.strerror or error} (check the path and its"
+                " permissions)"
+            ) from error
     return list(found.values())
 
 
@@ -73,7 +79,10 @@ def _found(entry: str) -> Iterator[Found]:
     if urlsplit(entry).scheme in ("http", "https"):
         yield Found(entry, None)
         return
-    path = Path(entry).expanduser()
+    try:
+        path = Path(entry).expanduser()
+    except RuntimeError:  # ~somebody, who has no folder here
+        path = Path(entry)
     if path.is_file():
         yield _file(path)
         return

@@ -80,6 +80,8 @@ def test_files_folders_patterns_and_urls_are_pictures(
         ("photos/*.txt", "there is 1 file that is none"),
         ("gone.jpg", "'gone.jpg': no such file or folder"),
         ("empty", r"the folder holds no picture \(for folders in it: empty/\*\*\)"),
+        ("~nobody-of-that-name/a.jpg", "no such file or folder"),
+        ("a" * 300, "File name too long"),
     ],
 )
 def test_nothing_found_is_an_error_that_names_the_pattern(
@@ -167,6 +169,10 @@ def test_the_options_are_the_jobs(photos: Path) -> None:
     [
         ({"prompt": " "}, "--prompt: it is empty"),
         ({"prompt": "{{ id"}, "--prompt: the template"),
+        (
+            {"prompt": "a {{ nmae }}"},
+            "--prompt: the template's 'nmae' is not defined; there are id",
+        ),
         ({"prompt": "a\x00b"}, "which no text has"),
         ({"model": "gogle/nano-banana-edit"}, "did you mean 'google/nano-banana-edit'"),
         ({"parameters": {"sed": "1"}}, "--parameter: .*takes no 'sed'"),
@@ -187,6 +193,11 @@ def test_a_prompt_has_its_folder() -> None:
     assert default_folder("Put it!") != default_folder("Put it?")
     assert default_folder("白い背景").name.startswith("白い背景-")
     assert default_folder("🙂").name.startswith("quick-")
+
+
+def test_the_folder_that_the_docs_show_is_the_one_that_is_made() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "quick.md").read_text(encoding="utf-8")
+    assert f"{default_folder('Put it on a pure white background').as_posix()}/\n" in page
 
 
 # --- the same line again
@@ -255,6 +266,7 @@ def test_limits_may_change(photos: Path) -> None:
     job = load_job(quick("photos", max_cost_usd=5, concurrency=2))
     assert (job.budget.run_usd, job.limits.concurrency) == (5, 2)
     assert load_job(quick("photos")).budget.run_usd == 5
+    assert load_job(quick("photos", max_cost_usd=1234567.891)).budget.run_usd == 1234567.891
 
 
 def test_what_a_person_changed_is_not_written_over(photos: Path) -> None:
@@ -264,9 +276,10 @@ def test_what_a_person_changed_is_not_written_over(photos: Path) -> None:
     with pytest.raises(ConfigError, match=r"job\.yaml was changed by hand"):
         quick("photos", concurrency=2)
     manifest = Path("out/manifest.csv")
-    manifest.write_text("id,images,prompt\nhat,hat.JPG,mine\n")
-    with pytest.raises(ConfigError, match=r"manifest\.csv was changed by hand"):
-        quick("photos")
+    for text in ("id,images,prompt\nhat,hat.JPG,mine\n", ""):
+        manifest.write_text(text)
+        with pytest.raises(ConfigError, match=r"manifest\.csv was changed by hand"):
+            quick("photos")
 
 
 # --- the command

@@ -10,7 +10,7 @@ from pipeline.manifest.columns import template_name
 from pipeline.manifest.csv_rows import open_csv
 from pipeline.manifest.images import missing_inputs
 from pipeline.manifest.jsonl_rows import open_jsonl
-from pipeline.manifest.kinds import check_kind
+from pipeline.manifest.kinds import check_kind, read_once
 from pipeline.manifest.merchant import looks_like_merchant, merchant_edits, table_items
 from pipeline.manifest.merchant_xml import xml_items
 from pipeline.manifest.parameters import check_parameters, parse_parameter
@@ -30,6 +30,7 @@ __all__ = [
     "missing_inputs",
     "parse_parameter",
     "read_manifests",
+    "read_once",
 ]
 
 
@@ -194,9 +195,9 @@ def _opener(suffix: str, label: str, stated: str) -> _Opener:
         raise ManifestError(
             f"{label}: manifests of this kind are not read (save it as one of {listed(_OPENERS)})"
         )
-    tables = (_csv, _workbook, _parquet)
-    fits = opener in tables or (opener is _feed and stated == "google")
-    if stated != "auto" and not fits and not (stated == "table" and opener is not _feed):
+    if opener in (_csv, _workbook, _parquet):
+        return opener
+    if stated not in ("auto", "google" if opener is _feed else "table"):
         raise ManifestError(f"{label}: it cannot be format: {stated} (remove that from the job)")
     return opener
 

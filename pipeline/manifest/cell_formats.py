@@ -20,6 +20,15 @@ _DECIMALS = re.compile(r"[#,]*0(?:\.(0+))?(%?)").fullmatch
 _DIGITS = re.compile(r'(?:0|"[^"]*"|\\.|[- /.()+:])+').fullmatch
 _TOKENS = re.compile(r'"([^"]*)"|\\(.)|(.)').findall
 
+_WHOLE = 1e15
+"""From here on spreadsheets compute with no digit behind the point."""
+
+_MOST_DECIMALS = 30
+"""Excel has no more."""
+
+_PRECISE = 64
+"""Digits: 15 before the point, two more as per cents, and all decimals."""
+
 _LAST_DAY = 2_958_466
 """Days after 1899-12-31: the year 10000, which no calendar here has."""
 
@@ -37,7 +46,7 @@ def shown_by(number: int, code: str | None, *, since_1904: bool) -> Shown:
     bare = _MEANT_LITERALLY.sub("", plain)
     if "general" not in bare.lower() and _DATE_LETTERS(bare):
         return _dated(since_1904)
-    if found := _DECIMALS(plain):
+    if (found := _DECIMALS(plain)) and len(found.group(1) or "") <= _MOST_DECIMALS:
         return _fixed(len(found.group(1) or ""), bool(found.group(2)))
     if _DIGITS(plain) and bare.count("0") > 1 and "." not in bare:
         return _filled(plain)
@@ -52,7 +61,7 @@ def general(text: str) -> str:
         return text
     if not isfinite(number):
         return text
-    if number.is_integer() and abs(number) < 1e15:
+    if number.is_integer() and abs(number) < _WHOLE:
         return str(int(number))
     return f"{number:.15g}"
 
@@ -63,16 +72,16 @@ def _fixed(decimals: int, percent: bool) -> Shown:
             number = float(text)
         except ValueError:
             return text
-        if not isfinite(number):
-            return text
-        if not decimals and not percent:
+        if not (abs(number) < _WHOLE and (decimals or percent)):
             # Whole numbers are shown in full; a fraction that the cell hides is not lost.
             return general(text)
         # As spreadsheets round: by the 15 digits that they show, halves away from zero.
-        from decimal import ROUND_HALF_UP, Decimal
+        from decimal import ROUND_HALF_UP, Context, Decimal
 
         exact = Decimal(f"{number:.15g}") * (100 if percent else 1)
-        rounded = exact.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP)
+        rounded = exact.quantize(
+            Decimal(1).scaleb(-decimals), rounding=ROUND_HALF_UP, context=Context(prec=_PRECISE)
+        )
         return f"{rounded:f}{'%' if percent else ''}"
 
     return shown
@@ -85,7 +94,7 @@ def _filled(code: str) -> Shown:
 
     def shown(text: str) -> str:
         digits = general(text)
-        if not digits.isdigit():
+        if not digits.isdecimal():
             return digits
         pieces: list[str] = []
         places = sum(1 for place, _ in tokens if place)

@@ -11,8 +11,6 @@ from pipeline.models import ModelSpec
 
 Role = Literal["id", "images", "image", "prompt", "variant", "parameter", "variable"]
 
-KNOWN = ("id", "images", "image", "prompt", "variant")
-
 _REMEMBERED = 4096
 
 _TELLING = 8
@@ -29,6 +27,11 @@ class Column(NamedTuple):
     role: Role
     name: str
     order: int = 0
+
+
+KNOWN: Mapping[str, Column] = {
+    role: Column(role, role) for role in ("id", "images", "image", "prompt", "variant")
+}
 
 
 class Columns:
@@ -124,8 +127,8 @@ class Columns:
 
     def _column(self, written: str) -> Column:
         name = template_name(written)
-        if name in KNOWN:
-            return Column(name, name)  # type: ignore[arg-type]
+        if known := KNOWN.get(name):
+            return known
         if found := _NUMBERED_IMAGE(name):
             return Column("image", name, int(found.group(1)))
         if name in self._own or name in COUNT_NAMES:

@@ -5,27 +5,29 @@ twice where ``count`` chooses some of it.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from heapq import nsmallest
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from pipeline.errors import ManifestError
+from pipeline.manifest.cells import Cells
 from pipeline.manifest.columns import template_name
-from pipeline.manifest.conditions import Conditions
-from pipeline.manifest.jsonl_rows import Cells
 from pipeline.manifest.matrix import Cell, read_matrix, texts
 from pipeline.manifest.problems import RowError, quoted
 from pipeline.manifest.rows import RowReader
 from pipeline.manifest.safe_yaml import YamlMap, as_text
-from pipeline.manifest.sampling import Sample, highest_chosen, rank, read_sample
+from pipeline.manifest.sampling import highest_chosen, rank, read_sample
 from pipeline.manifest.templates import Templates
-from pipeline.manifest.word_lists import WordList, lists_in, read_word_lists
+from pipeline.manifest.word_lists import WordList, read_word_lists
 from pipeline.manifest.yaml_header import Header, ImageSet, Prompt, cells_of
 from pipeline.models import Edit, Problem
+
+T = TypeVar("T")
 
 KEYS = ("matrix", "words", "variants", "count")
 
@@ -77,17 +79,16 @@ class Design:
     ) -> None:
         self._rows = rows
         self._header = header
-        self._folder = path.parent
         self._default_prompt = default_prompt
-        self._templates = Templates()
+        self._templates = Templates(path.parent / "prompts")
         self._line = {key: top.lines.get(key, top.line) for key in KEYS}
         given = {key: as_text(top.entries[key]) for key in KEYS if key in top.entries}
         self._matrix = self._read("matrix", lambda: read_matrix(given.get("matrix"), rows))
         self._lists: Mapping[str, WordList] = self._read(
             "words",
-            lambda: {w.name: w for w in read_word_lists(given.get("words"), rows, self._folder)},
+            lambda: {w.name: w for w in read_word_lists(given.get("words"), rows, path.parent)},
         )
-        self._sample: Sample = self._read("count", lambda: read_sample(given.get("count")))
+        self._sample = self._read("count", lambda: read_sample(given.get("count")))
         self._variants = self._read("variants", lambda: _variants(given.get("variants")))
         if both := sorted(set(self._matrix.axes) & self._lists.keys()):
             raise self._wrong("words", f"{quoted(both[0])} is an axis of the matrix, too")
@@ -136,11 +137,11 @@ class Design:
         for prompt in prompts:
             values = {**columns, "prompt": prompt.name}
             values |= {template_name(name): text for name, text in prompt.variables.items()}
-            if prompt.when is not None and not self._hold(prompt.when, values):
+            if not self._suits(prompt, values):
                 continue
             lists = self._lists_of(prompt.text)
             for cell in self._matrix.cells:
-                if cell.only is not None and not self._hold(cell.only, values):
+                if cell.only is not None and not cell.only.hold(values):
                     continue
                 stated = texts(cell.values)
                 axes = "\x1f".join([f"{name}={text}" for name, text in stated.items()])
@@ -156,7 +157,7 @@ class Design:
                         if excludes and not cell.added:
                             said = {word.list: word.text for word in words}
                             whole = {**values, **stated, **said, "variant": str(variant)}
-                            if any(self._hold(rule, whole) for rule in excludes):
+                            if any(rule.hold(whole) for rule in excludes):
                                 continue
                         name = named if variant == 1 else f"{named}\x1fv{variant}"
                         yield Combination(image_set, prompt, cell, words, variant, name, heavy)
@@ -200,7 +201,7 @@ class Design:
             [
                 at
                 for at, extra in enumerate(cell.extras)
-                if extra.only is None or self._hold(extra.only, values)
+                if extra.only is None or extra.only.hold(values)
             ]
         )
         key = (id(cell), extras)
@@ -219,23 +220,30 @@ class Design:
         return self._all_words[words.name]
 
     def _lists_of(self, prompt: str) -> tuple[WordList, ...]:
+        if not self._lists:
+            return ()
         text = prompt or self._default_prompt
         if text not in self._in_prompt:
-            found = self._read("words", lambda: lists_in(text, self._lists, self._folder))
+            named = self._read("words", lambda: self._templates.variables(text))
+            found = tuple([words for name, words in self._lists.items() if name in named])
             self._in_prompt[text] = found
         return self._in_prompt[text]
 
-    def _hold(self, conditions: Conditions, values: Mapping[str, str]) -> bool:
-        if not conditions.hold(values):
+    def _suits(self, prompt: Prompt, values: Mapping[str, str]) -> bool:
+        """Whether it is for the image set with these values."""
+        when = prompt.when
+        if when is None:
+            return True
+        if not when.hold(values):
             return False
-        if not conditions.expression:
+        if not when.expression:
             return True
         try:
             said = {**self._blank, **values}
-            return bool(self._templates.render(conditions.template, {**said, "row": said}))
+            return bool(self._templates.render(when.template, {**said, "row": said}))
         except RowError as error:
-            where = quoted(values.get("set", ""))
-            raise self._wrong("matrix", f"'when' fails for image set {where}: {error}") from None
+            message = f"'when' fails for image set {quoted(values.get('set', ''))}: {error}"
+            raise self._header.wrong(prompt.line, message) from None
 
     def _check_conditions(self, sets: Sequence[ImageSet]) -> None:
         """A misspelt column would never hold, and a prompt would be missing in silence."""
@@ -243,7 +251,8 @@ class Design:
         prompts = self._header.prompts
         mine = {template_name(name) for prompt in prompts for name in prompt.variables}
         every = {*known, *mine, *self._matrix.axes, *self._lists, "variant"}
-        self._read("matrix", lambda: [e.check(every, "exclude") for e in self._matrix.excludes])
+        for rule in self._matrix.excludes:
+            self._read("matrix", partial(rule.check, every, "exclude"))
         self._blank = dict.fromkeys(known | mine, "")
         sample = self._columns(sets[0]) if sets else {}
         for prompt in prompts:
@@ -253,10 +262,9 @@ class Design:
                 prompt.when.check(known | mine, "when")
                 self._templates.check(prompt.when.template)
             except RowError as error:
-                name = quoted(prompt.name or prompt.text)
-                raise self._wrong("matrix", f"the prompt {name}: {error}") from None
+                raise self._header.wrong(prompt.line, str(error)) from None
             if sample:
-                self._hold(prompt.when, {**sample, "prompt": prompt.name})
+                self._suits(prompt, {**sample, "prompt": prompt.name})
         if self._lists and not any(self._lists_of(text) for text in self._texts(sets)):
             raise self._wrong(
                 "words", "no prompt mentions any of the word lists (write {{ colour }} in one)"
@@ -266,7 +274,7 @@ class Design:
         prompts = [prompt.text for prompt in self._header.prompts]
         return {*(prompts or [each.cells.text("prompt") for each in sets])}
 
-    def _read(self, key: str, read: Any) -> Any:
+    def _read(self, key: str, read: Callable[[], T]) -> T:
         try:
             return read()
         except RowError as error:

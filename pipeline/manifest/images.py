@@ -27,6 +27,7 @@ _REMEMBERED_NAMES = 200_000
 _UNUSUAL = re.compile(r"[:*?\[\\\x00-\x1f]").search
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):").match
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]").match
+_HALF = re.compile("[\ud800-\udfff]").search  # how Python spells the bytes of such names
 _WILD = re.compile(r"[*?\[]").search
 _DATA = re.compile(r"data:image/[A-Za-z0-9.+-]+(?:;[A-Za-z0-9=._-]+)*;base64,(?=\S)", re.I).match
 
@@ -44,6 +45,7 @@ class Images:
         # Folder as written → resolved, with a separator at its end. Bounded.
         self._folders: dict[str, str] = {}
         self._listings: dict[str, list[str]] = {}
+        self._listed_names = 0
         # Pictures that many rows share, such as a logo, are looked at once. Bounded.
         self._files: dict[str, ImageRef] = {}
 
@@ -133,10 +135,12 @@ class Images:
                 names = sorted(os.listdir(where))  # noqa: PTH208 - names are all that is needed
             except OSError:
                 names = []
-            kept = sum(map(len, self._listings.values()))
-            if len(self._listings) >= _REMEMBERED_FOLDERS or kept > _REMEMBERED_NAMES:
+            full = len(self._listings) >= _REMEMBERED_FOLDERS
+            if full or self._listed_names > _REMEMBERED_NAMES:
                 self._listings.clear()
+                self._listed_names = 0
             self._listings[where] = names
+            self._listed_names += len(names)
         fixed = _WILD(pattern)
         start = pattern[: fixed.start()] if fixed else pattern
         if os.path.normcase("A") == "A":  # sorted as compared: only the part that can match
@@ -167,6 +171,8 @@ class Images:
             path = os.path.realpath(path)
             if not path.startswith(self._inside):
                 raise self._outside(entry)
+        if not path.isascii() and _HALF(path):
+            raise RowError(f"image {quoted(entry)}: its name is no UTF-8 (rename it)")
         if len(self._files) >= _REMEMBERED_FILES:
             self._files.clear()
         ref = self._files[entry] = ImageRef(source=entry, kind="file", path=path)

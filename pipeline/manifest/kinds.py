@@ -1,5 +1,6 @@
 """What a file really is, by its first bytes: extensions lie."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import ManifestError
@@ -31,6 +32,11 @@ _WAYS = {
 }
 
 _PACKED = {"zip": (".xlsx", ".xlsm"), "parquet": (".parquet",)}
+
+
+def read_once(paths: Iterable[Path]) -> bool:
+    """Whether any of the manifests is a pipe: what is taken from it is gone from it."""
+    return any(path.exists() and not path.is_file() for path in paths)
 
 
 def check_kind(path: Path, suffix: str, label: str) -> None:

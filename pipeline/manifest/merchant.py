@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline.errors import ManifestError
+from pipeline.manifest.cells import NEEDED
 from pipeline.manifest.columns import template_name
 from pipeline.manifest.html_text import plain_text
 from pipeline.manifest.names import Claims
@@ -134,7 +135,7 @@ def _lacking(item: Item, rows: RowReader) -> str:
     if not rows.columns.mapping:
         return ""
     present = [*item.attributes, *[f"g:{name}" for name in item.attributes]]
-    return "; ".join(rows.columns.absent(present, ("id", "images", "image", "prompt")))
+    return "; ".join(rows.columns.absent(present, NEEDED))
 
 
 def _pictures(item: Item, wishes: Wishes) -> list[str]:

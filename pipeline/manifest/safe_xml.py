@@ -1,21 +1,23 @@
 """XML from elsewhere, read as it comes: no document types, no entities, everything bounded."""
 
-import zlib
-from collections.abc import Callable, Iterator
-from typing import IO, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 from xml.parsers import expat
-from zipfile import BadZipFile
 
 from pipeline.errors import ManifestError
+from pipeline.manifest.problems import quoted
 
-_CHUNK = 256 * 1024
+PIECE = 256 * 1024
+"""Bytes to give at a time: what was found in a piece is taken before the next one is read."""
+
+_BUILT_IN = frozenset({"UTF-8", "UTF-16", "UTF-16BE", "UTF-16LE", "ISO-8859-1", "US-ASCII"})
 
 MAX_TOKEN = 32 * 1024 * 1024
 """Bytes of one tag or attribute, which the parser holds in memory until it ends."""
 
 
 class XmlHandler(Protocol):
-    """Hears of elements. ``at()`` of `parse` says where."""
+    """Hears of elements, by their names with prefixes (see `local`)."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None: ...
 
@@ -25,7 +27,7 @@ class XmlHandler(Protocol):
 
 
 def parse(
-    file: IO[bytes],
+    pieces: Iterable[bytes],
     handler: XmlHandler,
     *,
     label: str,
@@ -34,16 +36,16 @@ def parse(
 ) -> Iterator[None]:
     """Feeds the handler and pauses after each piece, so that what was found can be taken.
 
-    Element names come without their prefixes. ``limit``: bytes, unpacked. ``where`` is given a
-    function that tells the present line. Raises `ManifestError`: a document type (the door to
-    entities and foreign files), no XML, an encoding that is not what it says, a limit.
+    ``limit``: bytes, unpacked. ``where`` is given a function that tells the present line. Raises
+    `ManifestError`: a document type (the door to entities and foreign files), no XML, an encoding
+    that is not what it says, a limit.
     """
     # A parser has no way to fetch anything, and without a document type nothing to expand.
     parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.buffer_size = 64 * 1024
-    parser.StartElementHandler = lambda name, found: handler.start(_local(name), found)
-    parser.EndElementHandler = lambda name: handler.end(_local(name))
+    parser.StartElementHandler = handler.start
+    parser.EndElementHandler = handler.end
     parser.CharacterDataHandler = handler.text
 
     def refuse(*_: object) -> None:
@@ -53,16 +55,17 @@ def parse(
         )
 
     parser.StartDoctypeDeclHandler = refuse
+    parser.XmlDeclHandler = lambda _version, encoding, _alone: _check_encoding(encoding, label)
     where(lambda: parser.CurrentLineNumber)
     fed = 0
     try:
-        while chunk := read(file, _CHUNK, label):
-            fed += len(chunk)
+        for piece in pieces:
+            fed += len(piece)
             if fed > limit:
                 raise ManifestError(
                     f"{label}: more than {limit // 1024 // 1024:,} MB of XML (split it)"
                 )
-            parser.Parse(chunk, False)
+            parser.Parse(piece, False)
             if fed - max(parser.CurrentByteIndex, 0) > MAX_TOKEN:
                 raise ManifestError(
                     f"{label}:{parser.CurrentLineNumber}: one tag is longer than"
@@ -76,22 +79,24 @@ def parse(
         raise ManifestError(
             f"{label}:{error.lineno}: no well-formed XML: {what} (export the file again, as UTF-8)"
         ) from None
-    except (LookupError, ValueError) as error:
-        # Encodings that Python does not know, or that cannot be used here.
-        raise ManifestError(f"{label}: its encoding is not read: {error} (use UTF-8)") from None
 
 
-def read(file: IO[bytes], size: int, label: str) -> bytes:
-    """A piece of a file, or of a part of an archive. Raises `ManifestError`."""
-    try:
-        return file.read(size)
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ManifestError(f"{label}: the file is damaged: {error} (save it again)") from None
-    except OSError as error:
-        raise ManifestError(
-            f"{label}: {error.strerror or error} (check the path and its permissions)"
-        ) from error
-
-
-def _local(name: str) -> str:
+def local(name: str) -> str:
+    """An element's name without its prefix."""
     return name[name.find(":") + 1 :]
+
+
+def _check_encoding(encoding: str | None, label: str) -> None:
+    """Raises `ManifestError` for one that the parser, which asks Python for a table of 256 letters,
+    could not read.
+    """
+    if encoding is None or encoding.upper() in _BUILT_IN:
+        return
+    try:
+        letters = len(bytes(range(256)).decode(encoding, "replace"))
+    except (LookupError, ValueError):  # no such codec; one that is for no texts
+        letters = 0
+    if letters != 256:
+        raise ManifestError(
+            f"{label}: its encoding is not read: {quoted(encoding)} (save it as UTF-8)"
+        )

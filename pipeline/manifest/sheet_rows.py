@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pipeline.errors import ManifestError
 from pipeline.manifest.problems import row_problem
-from pipeline.manifest.safe_xml import parse
+from pipeline.manifest.safe_xml import local, parse
 from pipeline.manifest.tables import Row, Source
-from pipeline.manifest.workbook import MAX_SHEET, Workbook, merged_ranges, unescaped
+from pipeline.manifest.workbook import MAX_SHEET, Workbook, merged_ranges, unescaped, whole
 from pipeline.models import Problem
 
 MAX_ROWS = 1_048_576
@@ -28,10 +28,9 @@ def open_sheet(path: Path, sheet: str, label: str, stack: ExitStack) -> Source:
     book = Workbook(path, label, stack)
     part = book.sheet(sheet)
     merged: dict[int, list[tuple[int, int]]] = {}
-    with book.open(part) as file:
-        for first, last, letters in merged_ranges(file, label):
-            merged.setdefault(first, []).append((last, _index(letters)))
-    rows = _rows(book, part, label, stack)
+    for first, last, letters in merged_ranges(book.pieces(part), label):
+        merged.setdefault(first, []).append((last, _index(letters)))
+    rows = _rows(book, part, label)
     first_row = next((row for row in rows if any(map(str.strip, row[1])) or row[2]), None)
     if first_row is None:
         raise ManifestError(
@@ -55,20 +54,15 @@ def _edited(
     label: str,
 ) -> Iterator[Row | Problem]:
     """Rows under the header: merged cells filled in, cells in error named."""
-    starts = sorted(first for first in merged if first > header)
-    covering: list[tuple[int, int, str]] = []
+    covering: dict[int, tuple[int, str]] = {}  # column → the last row, and the text
     for number, cells, errors in rows:
-        while starts and starts[0] <= number:
-            first = starts.pop(0)
-            if first == number:
-                covering += [
-                    (last, at, cells[at] if at < len(cells) else "") for last, at in merged[first]
-                ]
+        for last, at in merged.get(number, ()):
+            covering[at] = last, cells[at] if at < len(cells) else ""
         if not errors and not any(map(str.strip, cells)):
             continue
         if covering:
-            covering = [each for each in covering if each[0] >= number]
-            for _, at, text in covering:
+            covering = {at: each for at, each in covering.items() if each[0] >= number}
+            for at, (_, text) in covering.items():
                 cells += [""] * (at + 1 - len(cells))
                 cells[at] = cells[at] or text
         if wrong := {at: why for at, why in errors.items() if at in named}:
@@ -80,10 +74,9 @@ def _edited(
             yield number, cells
 
 
-def _rows(book: Workbook, part: str, label: str, stack: ExitStack) -> Iterator[_Cells]:
+def _rows(book: Workbook, part: str, label: str) -> Iterator[_Cells]:
     handler = _Sheet(book, label)
-    file = stack.enter_context(book.open(part))
-    for _ in parse(file, handler, label=label, limit=MAX_SHEET):
+    for _ in parse(book.pieces(part), handler, label=label, limit=MAX_SHEET):
         yield from handler.rows
         handler.rows.clear()
 
@@ -110,6 +103,7 @@ class _Sheet:
         self._columns: dict[str, int] = {}
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        name = local(name)
         if name == "c":
             self._begin_cell(attributes)
         elif name in ("v", "t"):
@@ -122,6 +116,7 @@ class _Sheet:
             self._begin_row(attributes.get("r", ""))
 
     def end(self, name: str) -> None:
+        name = local(name)
         if name == "c":
             self._end_cell()
         elif name in ("v", "t"):
@@ -139,7 +134,7 @@ class _Sheet:
             self._pieces.append(data)
 
     def _begin_row(self, stated: str) -> None:
-        number = int(stated) if stated.isdigit() and len(stated) < 8 else self._number + 1
+        number = whole(stated) or self._number + 1
         if not self._number < number <= MAX_ROWS:
             raise self._wrong(f"row {number} stands behind it (save the workbook in Excel again)")
         self._number = number
@@ -156,8 +151,7 @@ class _Sheet:
             raise self._wrong(f"a cell outside the sheet (there are {MAX_COLUMNS:,} columns)")
         self._at = at
         self._type = attributes.get("t", "n")
-        style = attributes.get("s", "0")
-        self._style = int(style) if style.isdigit() else 0
+        self._style = whole(attributes.get("s", "0"))
         self._formula = False
         self._pieces = []
 

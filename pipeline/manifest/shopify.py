@@ -172,7 +172,7 @@ class _Export:
             for at in self._images:
                 if url := row[1][at].strip():
                     stated = self._cell(row[1], "position") if len(self._images) == 1 else ""
-                    position = int(stated) if stated.isdigit() and len(stated) < 6 else 0
+                    position = int(stated) if stated.isdecimal() and len(stated) < 6 else 0
                     found.setdefault(url, (row, url, position))
         if not self.wishes.image_columns:
             for row in product:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from pipeline.manifest.problems import RowError, did_you_mean, listed, quoted
+from pipeline.manifest.text_lines import small_text
 
 MAX_BYTES = 128 * 1024
 
@@ -40,21 +41,7 @@ class Snippets:
             )
         if not path.is_file():
             return None
-        try:
-            with path.open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
-            text = data.decode("utf-8-sig")
-        except OSError as error:
-            raise RowError(
-                f"prompts/{name}: {error.strerror or error} (make it readable)"
-            ) from None
-        except UnicodeDecodeError as error:
-            raise RowError(
-                f"prompts/{name}: the byte at offset {error.start} is not UTF-8 (save it as UTF-8)"
-            ) from None
-        if len(data) > MAX_BYTES:
-            raise RowError(f"prompts/{name}: larger than {MAX_BYTES // 1024} kB (shorten it)")
-        return text
+        return small_text(path, f"prompts/{name}", MAX_BYTES)
 
     def include(self, name: str, parent: str) -> str:
         """Notes that a file includes another. Raises `RowError` when that comes back to itself."""

@@ -7,11 +7,13 @@ it computes is bounded by a number of steps and by the length of the result, wha
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
+from pipeline.manifest.columns import template_name
 from pipeline.manifest.names import sanitised
 from pipeline.manifest.problems import RowError, did_you_mean, listed, quoted
 from pipeline.manifest.snippets import Snippets
@@ -40,6 +42,8 @@ _REFUSED_NODES = (
     *("Assign", "AssignBlock", "Macro", "CallBlock", "FilterBlock", "Block", "Extends"),
     *("Import", "FromImport", "ScopedEvalContextModifier", "Mul", "Pow", "Mod"),
 )
+_HALF = re.compile("[\ud800-\udfff]").search
+_INCLUDED = "prompts/"
 _UNDEFINED = re.compile(r"'([^']+)' is undefined").fullmatch
 
 
@@ -62,7 +66,7 @@ class Templates:
 
     def render(self, text: str, values: Mapping[str, Any]) -> str:
         """The text with its variables replaced. Raises `RowError`."""
-        from jinja2 import TemplateError, TemplateNotFound, UndefinedError
+        from jinja2 import TemplateNotFound, UndefinedError
 
         template = self._template(text)
         self._steps.left = MAX_STEPS
@@ -79,49 +83,48 @@ class Templates:
                         " it)"
                     )
         except UndefinedError as error:
-            raise RowError(_undefined(error.message or "", values)) from None
+            raise RowError(_within(error) + _undefined(error.message or "", values)) from None
         except RowError:
             raise
         except TemplateNotFound as error:
             raise RowError(self._snippets.missing(str(error.name))) from None
-        except (
-            TemplateError,
-            RecursionError,
-            ArithmeticError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise RowError(
-                f"the template {quoted(text)} cannot be rendered: {error} (correct it)"
-            ) from None
-        return "".join(pieces)
+        except Exception as error:
+            # A template is a program of somebody else's, and may fail in any way: filters assert,
+            # constants become Python's source (1e400 is the name 'inf' there).
+            what = _within(error) or f"the template {quoted(text)} "
+            raise RowError(f"{what}cannot be rendered: {error} (correct it)") from None
+        rendered = "".join(pieces)
+        if _HALF(rendered):
+            raise RowError(f"the template {quoted(text)} makes half a character, which no text has")
+        return rendered
 
     def check(self, text: str) -> None:
         """Compiles it and what it includes by name. Raises `RowError` when that fails."""
-        if not is_template(text):
-            return
-        self._template(text)
-        from jinja2 import Environment, TemplateSyntaxError
-        from jinja2.meta import find_referenced_templates
+        self.variables(text)
 
-        plain = Environment()  # noqa: S701 - prompts are no web pages
-        waiting, seen = [text], set()
-        while waiting:
-            for name in find_referenced_templates(plain.parse(waiting.pop())):
-                if name is None or name in seen:
+    def variables(self, text: str) -> frozenset[str]:
+        """The names that it, and what it includes by name, take from a row. Raises `RowError`, as
+        `check` does.
+        """
+        if not is_template(text):
+            return frozenset()
+        self._template(text)
+        assert self._environment is not None  # noqa: S101 - `_template` has made it
+        names = set[str]()
+        waiting, seen = [("", text)], set[str]()
+        for place, source in waiting:
+            found, included = _mentioned(self._environment, place, source)
+            names |= found
+            for name, needed in included:
+                if name in seen:
                     continue
                 seen.add(name)
-                source = self._snippets.source(name)
-                if source is None:
+                piece = self._snippets.source(name)
+                if piece is not None:
+                    waiting.append((f"{_INCLUDED}{name}", piece))
+                elif needed:
                     raise RowError(self._snippets.missing(name))
-                try:
-                    waiting.append(source)
-                    plain.parse(source)
-                except TemplateSyntaxError as error:
-                    raise RowError(
-                        f"prompts/{name}:{error.lineno}: {error.message} (correct it)"
-                    ) from None
+        return frozenset(names)
 
     def _template(self, text: str) -> "jinja2.Template":
         if template := self._compiled.get(text):
@@ -134,7 +137,7 @@ class Templates:
             raise RowError(f"the template has more than {MAX_LENGTH:,} characters (shorten it)")
         try:
             template = self._environment.from_string(text)
-        except (TemplateError, SyntaxError, RecursionError, MemoryError) as error:
+        except (TemplateError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
             why = str(error) or "it nests too deeply"
             raise RowError(
                 f"the template {quoted(text)} cannot be read: {why} (correct it; braces that are"
@@ -210,7 +213,7 @@ def _environment(steps: _Steps, snippets: Snippets) -> "jinja2.Environment":
     environment = Environment(
         undefined=StrictUndefined,
         autoescape=False,
-        loader=FunctionLoader(snippets.source),
+        loader=FunctionLoader(_named(snippets)),
         cache_size=_REMEMBERED,
         auto_reload=False,
     )
@@ -248,6 +251,51 @@ def _joined(items: Iterable[Any], between: str = "") -> str:
     return str(between).join(pieces)
 
 
+def _mentioned(
+    environment: "jinja2.Environment", place: str, source: str
+) -> tuple[set[str], list[tuple[str, bool]]]:
+    """A source's variables, and the files that it includes by name, each with whether it has to be
+    there. Raises `RowError`.
+    """
+    from jinja2 import TemplateSyntaxError, nodes
+    from jinja2.meta import find_undeclared_variables
+
+    try:
+        tree = environment.parse(source)
+        names = find_undeclared_variables(tree)
+    except TemplateSyntaxError as error:
+        raise RowError(f"{place}:{error.lineno}: {error.message} (correct it)") from None
+    included = []
+    for node in tree.find_all(nodes.Include):
+        wrapped = node.template
+        # `_environment` has put a filter around what was written.
+        written = wrapped.node if isinstance(wrapped, nodes.Filter) else wrapped
+        several = written.items if isinstance(written, nodes.List | nodes.Tuple) else None
+        for each in several if several is not None else [written]:
+            if isinstance(each, nodes.Const) and isinstance(each.value, str):
+                included.append((each.value, several is None and not node.ignore_missing))
+    return names, included
+
+
+def _named(snippets: Snippets) -> Callable[[str], tuple[str, str, None] | None]:
+    """Sources with the names that tracebacks, and so `_within`, show."""
+
+    def load(name: str) -> tuple[str, str, None] | None:
+        source = snippets.source(name)
+        return None if source is None else (source, f"{_INCLUDED}{name}", None)
+
+    return load
+
+
+def _within(error: Exception) -> str:
+    """``prompts/keep.txt:2: `` where it was an included file that failed; else nothing."""
+    place = ""
+    for frame, line in walk_tb(error.__traceback__):
+        if frame.f_code.co_filename.startswith(_INCLUDED):
+            place = f"{frame.f_code.co_filename}:{line}: "
+    return place
+
+
 def _undefined(message: str, values: Mapping[str, Any]) -> str:
     found = _UNDEFINED(message)
     if found is None:
@@ -262,8 +310,6 @@ def _undefined(message: str, values: Mapping[str, Any]) -> str:
 @lru_cache(maxsize=4096)
 def variable_names(written: str) -> tuple[str, ...]:
     """How templates call a column: ``Product Name`` is ``product_name``."""
-    from pipeline.manifest.columns import template_name
-
     name = template_name(written)
     names = dict.fromkeys([name, written])
     return tuple(name for name in names if name.isidentifier() and name not in ("row", "id"))

@@ -2,9 +2,11 @@
 
 import codecs
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 from pipeline.errors import ManifestError
+from pipeline.manifest.problems import RowError
 
 MAX_LINE = 32 * 1024 * 1024
 """Bytes of one line: three inline pictures of the largest size that endpoints take."""
@@ -39,6 +41,25 @@ def decoded(data: bytes, label: str) -> str:
         start = error.start + (3 if data.startswith(codecs.BOM_UTF8) else 0)
         line = data.count(b"\n", 0, start) + 1
         raise wrong_encoding(label, start, line, data[min(start, len(data) - 1)]) from None
+
+
+def small_text(path: Path, label: str, limit: int) -> str:
+    """The text of a whole file that stands beside a manifest, in UTF-8. ``limit``: bytes. Raises
+    `RowError`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise RowError(f"{label}: {error.strerror or error} (put it there, readable)") from None
+    if len(data) > limit:
+        raise RowError(f"{label}: larger than {limit // 1024:,} kB (shorten it)")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RowError(
+            f"{label}: the byte at offset {error.start} is not UTF-8 (save it as UTF-8)"
+        ) from None
 
 
 def text_lines(file: IO[bytes], label: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Word lists: what a prompt's variables may say, here or in a file of one word a line."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipeline.manifest.problems import RowError, quoted
 from pipeline.manifest.rows import RowReader
 from pipeline.manifest.sampling import rank, read_weight
 from pipeline.manifest.templates import is_template
+from pipeline.manifest.text_lines import small_text
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_WORDS = 100_000
@@ -45,7 +47,7 @@ class WordList(msgspec.Struct, frozen=True, kw_only=True):
             return self.words
         place = f"{identity}\x1f{self.name}\x1f"
         ranks = {word: rank(seed, place + word.text, word.weight) for word in self.words}
-        first = sorted(ranks, key=ranks.__getitem__)[: self.pick]
+        first = {*nsmallest(self.pick, ranks, key=ranks.__getitem__)}
         return [word for word in self.words if word in first]
 
 
@@ -130,19 +132,9 @@ def _lines(name: str, folder: Path, what: str) -> Iterator[Any]:
     path = Path(os.path.realpath(folder / name))
     if not path.is_relative_to(root):
         raise RowError(f"{what}: {quoted(name)} lies outside the manifest's folder (put it there)")
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        text = data.decode("utf-8-sig")
-    except OSError as error:
-        raise RowError(f"{what}: {name}: {error.strerror or error} (put it there)") from None
-    except UnicodeDecodeError as error:
-        raise RowError(
-            f"{what}: {name}: the byte at offset {error.start} is not UTF-8 (save it as UTF-8)"
-        ) from None
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in small_text(path, f"{what}: {name}", MAX_BYTES).splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    if len(data) > MAX_BYTES or len(lines) > MAX_WORDS:
+    if len(lines) > MAX_WORDS:
         raise RowError(f"{what}: {name}: more than {MAX_WORDS:,} words (split it)")
     for line in lines:
         word, tab, weight = line.partition("\t")
@@ -162,28 +154,3 @@ def _digits(text: str) -> str:
     import hashlib
 
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=2).hexdigest()
-
-
-def lists_in(text: str, lists: Mapping[str, WordList], folder: Path) -> tuple[WordList, ...]:
-    """Those that a prompt mentions as a variable, its includes considered. Raises `RowError`."""
-    if not lists or not is_template(text):
-        return ()
-    from jinja2 import Environment, TemplateSyntaxError
-    from jinja2.meta import find_referenced_templates, find_undeclared_variables
-
-    from pipeline.manifest.snippets import Snippets
-
-    plain = Environment()  # noqa: S701 - prompts are no web pages
-    snippets = Snippets(folder / "prompts")
-    waiting, seen, names = [text], set[str](), set[str]()
-    while waiting:
-        try:
-            tree = plain.parse(waiting.pop())
-        except TemplateSyntaxError as error:
-            raise RowError(f"the template {quoted(text)} cannot be read: {error}") from None
-        names |= find_undeclared_variables(tree)
-        for name in find_referenced_templates(tree):
-            if name is not None and name not in seen:
-                seen.add(name)
-                waiting.append(snippets.source(name) or "")
-    return tuple([words for name, words in lists.items() if name in names])

@@ -5,18 +5,19 @@ bound on everything that a hostile archive could unpack. Only values are read, n
 macros or links.
 """
 
+import lzma
 import posixpath
 import re
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 from pipeline.errors import ManifestError
 from pipeline.manifest.cell_formats import Shown, general, shown_by
 from pipeline.manifest.problems import did_you_mean, listed, quoted
-from pipeline.manifest.safe_xml import parse
+from pipeline.manifest.safe_xml import PIECE, local, parse
 from pipeline.manifest.text_lines import cannot_read
 
 MAX_FILE = 1024 * 1024 * 1024
@@ -27,6 +28,11 @@ MAX_TEXTS = 512 * 1024 * 1024
 MAX_SHEET = 4 * 1024 * 1024 * 1024
 """Bytes, unpacked, of one sheet: a million rows of a hundred columns."""
 MAX_FORMATS = 100_000
+
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+"""What `zipfile` raises where a part cannot be unpacked; ``RuntimeError``: it has a password, or a
+method of packing (`NotImplementedError`) that Python does not know.
+"""
 
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_").sub
 _SUFFIX = re.compile(r"(?i)(.*\.xls[xm])#(.+)").fullmatch
@@ -42,7 +48,14 @@ def unescaped(text: str) -> str:
     """``_x000D_`` is how a workbook writes what XML cannot."""
     if "_x" not in text:
         return text
-    return _ESCAPED(lambda found: chr(int(found.group(1), 16)), text)
+    plain = _ESCAPED(lambda found: chr(int(found.group(1), 16)), text)
+    # Halves of pairs are put together; a half alone is no character.
+    return plain.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def whole(text: str) -> int:
+    """The number that a file states; 0 where it is none, or none that a workbook has."""
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
 class Workbook:
@@ -103,18 +116,20 @@ class Workbook:
             )
         return part
 
-    def open(self, part: str) -> IO[bytes]:
+    def pieces(self, part: str) -> Iterator[bytes]:
+        """The bytes of a part, unpacked. Raises `ManifestError`."""
         try:
-            return self._archive.open(self._parts[part.lower()])
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
+            with self._archive.open(self._parts[part.lower()]) as file:
+                while piece := file.read(PIECE):
+                    yield piece
+        except _DAMAGED as error:
             raise ManifestError(
                 f"{self._label}: the file is damaged: {error} (save it again)"
-            ) from (None)
+            ) from None
 
     def _read(self, part: str, handler: "_Elements | _Texts", limit: int) -> None:
-        with self.open(part) as file:
-            for _ in parse(file, handler, label=self._label, limit=limit):
-                continue
+        for _ in parse(self.pieces(part), handler, label=self._label, limit=limit):
+            continue
 
     def _targets(self, part: str) -> dict[str, tuple[str, str]]:
         """Of a part's relations: id → the last word of its type, and the part it leads to."""
@@ -151,17 +166,16 @@ class Workbook:
             found = _Elements({"numFmt", "xf"}, inside={"xf": "cellXfs"})
             self._read(part, found, MAX_PART)
             for name, each in found.found:
-                number = each.get("numFmtId", "0")
-                number_ = int(number) if number.isdigit() else 0
+                number = whole(each.get("numFmtId", "0"))
                 if name == "xf":
-                    styles.append(number_)
+                    styles.append(number)
                 else:
-                    codes[number_] = each.get("formatCode", "General")
-        made: dict[int, Shown] = {}
-        for number_ in {*styles}:
-            code = codes.get(number_)
-            made[number_] = shown_by(number_, code, since_1904=self._since_1904)
-        return [made[number_] for number_ in styles] or [general]
+                    codes[number] = each.get("formatCode", "General")
+        made = {
+            number: shown_by(number, codes.get(number), since_1904=self._since_1904)
+            for number in {*styles}
+        }
+        return [made[number] for number in styles] or [general]
 
 
 class _Elements:
@@ -174,6 +188,7 @@ class _Elements:
         self._open: list[str] = []
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        name = local(name)
         within = self._inside.get(name)
         if name in self._names and (within is None or within in self._open):
             if len(self.found) >= MAX_FORMATS:
@@ -185,7 +200,7 @@ class _Elements:
             self._open.append(name)
 
     def end(self, name: str) -> None:
-        if self._open and self._open[-1] == name:
+        if self._open and self._open[-1] == local(name):
             self._open.pop()
 
     def text(self, data: str) -> None:
@@ -202,6 +217,7 @@ class _Texts:
         self._aside = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        name = local(name)
         if name == "si":
             self._pieces = []
         elif name == "rPh":
@@ -210,6 +226,7 @@ class _Texts:
             self._taken = not self._aside
 
     def end(self, name: str) -> None:
+        name = local(name)
         if name == "t":
             self._taken = False
         elif name == "rPh":
@@ -222,23 +239,21 @@ class _Texts:
             self._pieces.append(data)
 
 
-def merged_ranges(file: IO[bytes], label: str) -> Iterator[tuple[int, int, str]]:
+def merged_ranges(pieces: Iterable[bytes], label: str) -> Iterator[tuple[int, int, str]]:
     """First row, last row and column letters of each merged range of several rows.
 
     They stand behind the rows in a sheet, so its bytes are looked through once before.
     """
-    from pipeline.manifest.safe_xml import read
-
     find = re.compile(
         rb'<(?:\w+:)?mergeCell\s[^<>]*?ref="([A-Z]{1,3})(\d{1,7}):[A-Z]{1,3}(\d{1,7})"'
     )
     before = b""
     count = seen = 0
-    while chunk := read(file, 1024 * 1024, label):
-        seen += len(chunk)
+    for piece in pieces:
+        seen += len(piece)
         if seen > MAX_SHEET:
             return  # said when the rows are read
-        window = before + chunk
+        window = before + piece
         if b"mergeCell" in window:
             end = 0
             for found in find.finditer(window):

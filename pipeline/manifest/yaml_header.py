@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from pipeline.errors import ManifestError
+from pipeline.manifest.cells import Cells
 from pipeline.manifest.conditions import Conditions, read_conditions
-from pipeline.manifest.jsonl_rows import Cells
 from pipeline.manifest.names import name_problem, normalised
 from pipeline.manifest.parameters import own_parameters
 from pipeline.manifest.problems import RowError, quoted
@@ -17,7 +17,9 @@ from pipeline.manifest.sampling import read_weight
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """``name``: empty for one that needs none. ``when``: the image sets that it is for."""
+    """``name``: empty for one that needs none. ``when``: the image sets that it is for. ``line``:
+    where it stands; 0: nowhere, an image set's own.
+    """
 
     name: str
     text: str
@@ -25,6 +27,7 @@ class Prompt(msgspec.Struct, frozen=True):
     variables: dict[str, str] = {}
     when: Conditions | None = None
     weight: float = 1.0
+    line: int = 0
 
 
 class ImageSet(msgspec.Struct, frozen=True):
@@ -128,7 +131,7 @@ class Header:
         text, parameters, variables = self._said(node, values, form)
         if not text.strip():
             raise self.wrong(node.line, f"no prompt ({form})")
-        return Prompt(name, text, parameters, variables, when, weight)
+        return Prompt(name, text, parameters, variables, when, weight, node.line)
 
     def _said(
         self, node: YamlNode, values: dict[str, Any] | None, form: str

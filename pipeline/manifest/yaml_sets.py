@@ -4,13 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import msgspec
-
 from pipeline.errors import ManifestError
+from pipeline.manifest.cells import Cells
 from pipeline.manifest.designed import KEYS as DESIGN
 from pipeline.manifest.designed import TWO_PROMPTS, Design, is_designed
 from pipeline.manifest.images import stem_of
-from pipeline.manifest.jsonl_rows import Cells
 from pipeline.manifest.names import MadeNames, name_problem, normalised, sanitised
 from pipeline.manifest.problems import RowError, did_you_mean, listed, quoted
 from pipeline.manifest.rows import ManifestDefaults, Reading, RowReader
@@ -189,8 +187,10 @@ class Products:
                     message = f"ids: {quoted(named)} is neither 'name' nor 'path'"
                     yield self._rows.problem(node.line, message)
                     continue
-                for found in self._each(node.line, pattern, cells, ids, by_path=named == "path"):
-                    yield _weighed(found, weight)
+                by_path = named == "path"
+                yield from self._each(
+                    node.line, pattern, cells, ids, by_path=by_path, weight=weight
+                )
             elif name and (problem := name_problem(name)):
                 yield self._rows.problem(
                     node.line, f"the id {quoted(name)} cannot name a file: {problem} (change it)"
@@ -202,7 +202,14 @@ class Products:
                 yield ImageSet(node.line, ids.new(stem), True, cells, cells.entries, weight)
 
     def _each(
-        self, line: int, pattern: Any, cells: Cells, ids: "_SetIds", *, by_path: bool
+        self,
+        line: int,
+        pattern: Any,
+        cells: Cells,
+        ids: "_SetIds",
+        *,
+        by_path: bool,
+        weight: float,
     ) -> Iterator[ImageSet | Problem]:
         """A set per file that the glob finds; the entry's own images come behind it."""
         if "id" in cells.one or not isinstance(pattern, str):
@@ -219,7 +226,7 @@ class Products:
             # A file 'a:b.jpg' is no URL.
             source = f"./{ref.source}" if ":" in ref.source else ref.source
             stem = _path_name(ref) if by_path else stem_of(ref)
-            yield ImageSet(line, ids.new(stem), True, cells, [source, *cells.entries])
+            yield ImageSet(line, ids.new(stem), True, cells, [source, *cells.entries], weight)
 
     def _stem(self, cells: Cells) -> str:
         try:
@@ -232,12 +239,6 @@ class Products:
 def _path_name(ref: ImageRef) -> str:
     """``shoes-red`` for ``shoes/red.jpg``: no other file's coming or going changes it."""
     return "-".join(PurePosixPath(ref.source.removeprefix("./")).with_suffix("").parts)
-
-
-def _weighed(found: ImageSet | Problem, weight: float) -> ImageSet | Problem:
-    if isinstance(found, Problem) or weight == 1.0:
-        return found
-    return msgspec.structs.replace(found, weight=weight)
 
 
 class _SetIds:

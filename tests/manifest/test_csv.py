@@ -204,7 +204,7 @@ def test_rows_are_read_as_they_are_asked_for(tmp_path: Path) -> None:
     def write_rows() -> None:
         with pipe.open("wb", buffering=0) as file:
             file.write(b"images\na.jpg\nb.jpg\n")
-            assert taken.wait(30)
+            assert taken.wait(60)
             file.write(b"c.jpg\n")
 
     writer = threading.Thread(target=write_rows)

@@ -1,5 +1,7 @@
 """Image entries: paths, globs, URLs and data URIs."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,13 @@ def test_a_pattern_does_not_go_up(images: Images, entry: str) -> None:
 def test_a_folder_is_no_picture(images: Images, entry: str) -> None:
     with pytest.raises(RowError, match="is a folder"):
         images.refs(entry)
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are Unicode there")
+def test_a_name_that_no_ledger_could_hold_is_refused(images: Images, tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path / "root/p") + b"/b\xff.png")).write_bytes(b"x")
+    with pytest.raises(RowError, match=r"'p/b\\udcff\.png': its name is no UTF-8 \(rename it\)"):
+        images.refs("p/*.png")
 
 
 def test_globs_are_expanded_in_natural_order(images: Images, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ image_sets:
 prompts: {one: {prompt: on velvet, when: "kind and kind > 3"}}
 """,
     )
-    with pytest.raises(ManifestError, match="'when' fails for image set 'b'"):
+    with pytest.raises(ManifestError, match=r"^m\.yaml:5: 'when' fails for image set 'b'"):
         read(path)
 
 
@@ -223,6 +223,17 @@ words: {colour: [red, blue]}
 """,
     )
     assert found == ["a/shade/red", "a/shade/blue", "b/shade/red", "b/shade/blue"]
+
+
+def test_a_prompt_with_words_may_use_every_filter(tmp_path: Path) -> None:
+    found = ids(
+        tmp_path,
+        """
+prompts: {shade: "{{ category|slug }} in {{ colour }}"}
+words: {colour: [red]}
+""",
+    )
+    assert found == ["a/shade/red", "b/shade/red"]
 
 
 def test_picked_words_do_not_change_when_sets_come_and_words_are_moved(tmp_path: Path) -> None:
@@ -305,6 +316,7 @@ def test_a_condition_that_could_never_hold_is_refused(tmp_path: Path, when: str,
     path = manifest(tmp_path, f"{SETS}prompts: [{{prompt: on white, when: {when}}}]\n")
     with pytest.raises(ManifestError) as raised:
         read(path)
+    assert str(raised.value).startswith("m.yaml:5: ")
     assert said in str(raised.value)
 
 

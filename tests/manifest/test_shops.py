@@ -83,6 +83,18 @@ def test_a_picture_that_only_a_variant_has_is_edited_too(tmp_path: Path) -> None
     assert [edit.id for edit in edits(write(tmp_path, HEADER + rows))] == ["mug-1", "mug-2"]
 
 
+def test_a_position_that_is_none_is_the_next_free_one(tmp_path: Path) -> None:
+    rows = [f"mug,Mug,,,,,,,,,,,A,1,{CDN}{n}.jpg,{at},,,,,\n" for n, at in enumerate("²x0")]
+    found = edits(write(tmp_path, HEADER + "".join(rows)))
+    assert [edit.id for edit in found] == ["mug-1", "mug-2", "mug-3"]
+
+
+def test_an_export_with_mixed_line_ends_is_read(tmp_path: Path) -> None:
+    lines = SHOPIFY.splitlines()
+    text = "\ufeff" + "".join([line + ("\r\n" if n % 2 else "\n") for n, line in enumerate(lines)])
+    assert len(edits(write(tmp_path, text))) == 4
+
+
 def test_rows_of_a_product_stand_together(tmp_path: Path) -> None:
     rows = [f"{h},T,,,,,,,,,,,,,{CDN}{n}.jpg,{n},,,,,\n" for n, h in ((1, "a"), (2, "b"), (3, "a"))]
     found = problem(write(tmp_path, HEADER + "".join(rows)))
@@ -154,6 +166,26 @@ def test_an_atom_feed_is_one_too(tmp_path: Path) -> None:
     assert edit.variables["link"] == "https://x.test/mug"
 
 
+def test_googles_word_counts_where_an_entry_has_an_id_of_its_own(tmp_path: Path) -> None:
+    text = ATOM.replace("<g:id>a", "<id>tag:x.test,2026:mug</id><g:id>a")
+    assert [edit.id for edit in edits(write(tmp_path, text, "feed.xml"))] == ["a-1"]
+    text = RSS.replace("g:", "").replace("<id>", "<g:title>Better</g:title><id>")
+    assert edits(write(tmp_path, text, "feed.xml"))[0].variables["title"] == "Better"
+
+
+def test_a_group_is_its_values_however_the_feed_is_laid_out(tmp_path: Path) -> None:
+    text = RSS.replace("<g:country>", "\n   <g:country>").replace("<g:price>", "\n   <g:price>")
+    text = text.replace("</g:shipping>", "\n  </g:shipping>").replace("A &amp; B", "Sizes:")
+    found = edits(write(tmp_path, text, "feed.xml"), columns={"ships": ("shipping",)})
+    assert found[0].variables["ships"] == "US:5 USD"
+    assert found[0].variables["title"] == "Sizes:"
+
+
+def test_a_byte_order_mark_and_cdata_are_read(tmp_path: Path) -> None:
+    text = "\ufeff" + RSS.replace("A &amp; B", "<![CDATA[A & <B>]]>").replace("\n", "\r\n")
+    assert edits(write(tmp_path, text, "feed.xml"))[0].variables["title"] == "A & <B>"
+
+
 def test_a_feed_as_tsv_asks_once_for_what_variants_share(tmp_path: Path) -> None:
     found = edits(write(tmp_path, TSV, "feed.tsv"))
     assert [edit.id for edit in found] == ["s-1-1", "s-1-2", "s-1-3", "s-3-1"]
@@ -199,7 +231,10 @@ def read_lazily(folder: Path, text: str) -> object:
         ("<catalog><item/></catalog>", r"feed\.xml:1: no product feed: its root is <catalog>"),
         ("<rss><channel/></rss>", "a feed without items"),
         ("<rss>" + "<a>" * 100, "nested too deeply"),
-        ('<?xml version="1.0" encoding="no-such"?><rss/>', "encoding"),
+        ('<?xml version="1.0" encoding="no-such"?><rss/>', "its encoding is not read: 'no-such'"),
+        ('<?xml version="1.0" encoding="shift_jis"?><rss/>', "its encoding is not read: 'shift_j"),
+        ('<?xml version="1.0" encoding="hex"?><rss/>', "its encoding is not read: 'hex'"),
+        ('<?xml version="1.0" encoding="idna"?><rss/>', "its encoding is not read: 'idna'"),
         ("<rss><item><title>" + "x" * 2_000_000, "an item of more than"),
         ("id,image_link\n", "no well-formed XML"),
     ],

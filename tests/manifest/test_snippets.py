@@ -106,8 +106,25 @@ def test_a_name_that_an_included_file_needs_is_asked_of_the_row(tmp_path: Path) 
     write(tmp_path, "{{ colur }}", "prompts/a.txt")
     found = problem(write(tmp_path, "images,colour\na.jpg,red\n"), prompt="{% include 'a.txt' %}")
     assert str(found).startswith(
-        "shoes.csv:2: the template's 'colur' is not defined (did you mean 'colour'?)"
+        "shoes.csv:2: prompts/a.txt:1: the template's 'colur' is not defined"
+        " (did you mean 'colour'?)"
     )
+
+
+def test_an_included_file_that_fails_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "Cheap\n{{ 10 / price|float }}", "prompts/deal.txt")
+    path = write(tmp_path, "images,price\na.jpg,0\n")
+    assert str(problem(path, prompt="{% include 'deal.txt' %}")) == (
+        "shoes.csv:2: prompts/deal.txt:2: cannot be rendered: float division by zero (correct it)"
+    )
+
+
+def test_a_name_that_may_be_missing_is_not_asked_for(tmp_path: Path) -> None:
+    write(tmp_path, "on oak", "prompts/oak.txt")
+    path = write(tmp_path, ROW)
+    assert edits(path, prompt="It{% include 'no.txt' ignore missing %}")[0].prompt == "It"
+    found = edits(path, prompt="It {% include ['no.txt', 'oak.txt'] %}")
+    assert found[0].prompt == "It on oak"
 
 
 def test_what_includes_unfold_is_bounded(tmp_path: Path) -> None:

@@ -95,6 +95,10 @@ def test_conditions_loops_filters_and_text_methods_work() -> None:
         "{% for a in [1] %}" * 30 + "{% endfor %}" * 30,
         "{% if 1 %}" * 200 + "{% endif %}" * 200,
         "{{ " + "-" * 5000 + "1 }}",
+        "{{ " + "9" * 5000 + " }}",
+        "{{ name|truncate(2) }}",
+        "{{ '\\ud83d' }}",
+        "{{ '1e400'|float|int }}",
     ],
 )
 def test_anything_else_is_refused_in_words(text: str) -> None:

@@ -99,6 +99,10 @@ def test_a_row_is_an_edit_and_its_place_is_excels(tmp_path: Path) -> None:
         (datetime.time(9, 5), "h:mm", "09:05"),
         (1.5, "[h]:mm", "36:00"),
         (5, '0.0 "days"', "5"),
+        (1e30, "0.00", "1e+30"),
+        (-1e300, "0%", "-1e+300"),
+        (999_999_999_999_999, f"0.{'0' * 30}%", f"99999999999999900.{'0' * 30}%"),
+        (5, f"0.{'0' * 99}", "5"),
     ],
 )
 def test_numbers_are_what_the_cell_shows(tmp_path: Path, value: Any, code: str, shown: str) -> None:
@@ -204,6 +208,11 @@ def test_rich_text_and_escapes_are_their_letters(tmp_path: Path) -> None:
     assert edits(path)[0].variables == {"x": "Red shoe\n9"}
 
 
+def test_escaped_halves_of_a_character_are_put_together(tmp_path: Path) -> None:
+    path = book(tmp_path / "m.xlsx", [["images", "x"], ["a.jpg", "_xD83D__xDE00_ _xD83D_"]])
+    assert edits(path)[0].variables == {"x": "😀 \ufffd"}
+
+
 # --- hostile
 
 
@@ -259,6 +268,8 @@ def test_an_endless_tag_is_refused(tmp_path: Path) -> None:
         b'<c r="A2" t="s"><v>99</v></c>',
         b'<c r="A2" t="s"><v>-</v></c>',
         b'<c r="A2" s="-9"><v>nan</v></c><c r="B2" s="9999999999"><v>1e999</v></c>',
+        b'<c r="A2" s="\xc2\xb2"><v>5</v></c>',
+        b'<c r="A2" s="' + b"9" * 5000 + b'"><v>5</v></c>',
     ],
 )
 def test_impossible_cells_are_no_bug(tmp_path: Path, cell: bytes) -> None:
@@ -273,6 +284,35 @@ def test_impossible_cells_are_no_bug(tmp_path: Path, cell: bytes) -> None:
     with suppress(ManifestError):
         for row in read(path):
             assert row.place == "m.xlsx:2"
+
+
+def test_numbers_of_rows_that_only_look_like_digits_do_not_count(tmp_path: Path) -> None:
+    path = book(tmp_path / "m.xlsx", [["images"], ["a.jpg"]])
+    changed(path, SHEET, lambda data: data.replace(b'<row r="2"', b'<row r="\xc2\xb2"'))
+    assert edits(path)[0].place == "m.xlsx:2"
+
+
+def test_merged_cells_that_overlap_are_no_bug(tmp_path: Path) -> None:
+    """Excel does not write them: the one that starts last counts."""
+    rows = [["id", "images", "kind"], ["a", "a.jpg", "mug"], ["b", "a.jpg", "vase"], ["c", "a.jpg"]]
+    path = book(tmp_path / "m.xlsx", rows)
+    merged = (
+        b'</sheetData><mergeCells><mergeCell ref="C2:C9"/><mergeCell ref="C3:C9"/></mergeCells>'
+    )
+    changed(path, SHEET, lambda data: data.replace(b"</sheetData>", merged))
+    assert [edit.variables["kind"] for edit in edits(path)] == ["mug", "vase", "vase"]
+
+
+def test_a_packing_that_is_not_known_is_damage(tmp_path: Path) -> None:
+    """Also where it is in the middle of the sheet that the archive breaks off."""
+    path = book(tmp_path / "m.xlsx", [["images"], *[[f"{n}.jpg"] for n in range(5000)]])
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        at = archive.getinfo(SHEET).header_offset
+    data[at + 2000 : at + 2100] = b"\xff" * 100
+    path.write_bytes(data)
+    with pytest.raises(ManifestError, match=r"^m\.xlsx: the file is damaged: .* \(save it again\)"):
+        read(path)
 
 
 def test_rows_out_of_order_are_refused(tmp_path: Path) -> None:
