@@ -11,7 +11,7 @@ from pipeline.ledger import AttemptTotal, EditTotal, LedgerReader, RunRow, open_
 from pipeline.locking import is_alive
 from pipeline.pacing import LAST
 from pipeline.past_runs import PastRun, read_history
-from pipeline.preview import ledger_path
+from pipeline.preview import ledger_path, shown_orphaned_redos
 from pipeline.snapshot import Snapshot
 from pipeline.steering.client import ask
 from pipeline.steering.messages import State
@@ -21,6 +21,18 @@ ANSWER_S = 3.0
 CUT_OFF = "it was cut off"
 
 
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """A ledger in sums: what everything that shows a job asks first. ``run``: the latest;
+    ``edits``: by status; ``attempts``: by how they ended, the most frequent first; ``pace``: as in
+    `JobStatus`.
+    """
+
+    run: RunRow | None = None
+    edits: tuple[EditTotal, ...] = ()
+    attempts: tuple[AttemptTotal, ...] = ()
+    pace: str | None = None
+
+
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a job stands, also while a run goes on. ``run``: the latest; ``None``: never.
 
@@ -28,7 +40,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     ledger has a run without an end, in words. The rest is the ledger's: ``runs``: the last few, the
     latest first; ``history``: the same, each with what was different from the one before;
     ``in_flight``: attempts under way, or left open by a process that died;
-    ``decisions``: people's, by what they say; ``pace``: what the latest 429 taught, in words;
+    ``decisions``: people's, by what they say; ``orphaned_redos``: edits that wait for a redo, and
+    whose row left the manifest; ``pace``: what the latest 429 taught, in words;
     ``None``: none came yet.
     """
 
@@ -40,9 +53,20 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Path
     runs: tuple[RunRow, ...] = ()
     decisions: dict[str, int] = {}
+    orphaned_redos: tuple[str, ...] = ()
     live: Snapshot | None = None
     not_live: str = ""
     history: tuple[PastRun, ...] = ()
+
+
+def totals_of(reader: LedgerReader) -> Totals:
+    """Raises `LedgerError`."""
+    return Totals(
+        run=reader.last_run(),
+        edits=reader.edit_totals(),
+        attempts=reader.attempt_totals(),
+        pace=reader.note(LAST),
+    )
 
 
 def job_status(job: Job) -> JobStatus:
@@ -52,17 +76,18 @@ def job_status(job: Job) -> JobStatus:
     if reader is None:
         return JobStatus(run=None, edits=(), attempts=(), in_flight=0, pace=None, outputs=outputs)
     with reader, reader.snapshot():
-        run = reader.last_run()
-        live, not_live = _asked(outputs, run)
+        totals = totals_of(reader)
+        live, not_live = _asked(outputs, totals.run)
         return JobStatus(
-            run=run,
-            edits=reader.edit_totals(),
-            attempts=reader.attempt_totals(),
+            run=totals.run,
+            edits=totals.edits,
+            attempts=totals.attempts,
             in_flight=len(reader.open_attempts()),
-            pace=reader.note(LAST),
+            pace=totals.pace,
             outputs=outputs,
-            runs=reader.runs()[:RUNS_KEPT],
+            runs=reader.runs(RUNS_KEPT),
             decisions=_decisions(reader),
+            orphaned_redos=shown_orphaned_redos(job, reader),
             live=live,
             not_live=not_live,
             history=read_history(reader, outputs, limit=RUNS_KEPT),

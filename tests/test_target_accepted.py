@@ -1,6 +1,7 @@
 """``target_accepted``: exactly so many edits pass, whatever fails on the way."""
 
 import asyncio
+import os
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from pipeline.ledger import open_reader
 from pipeline.models import Decision, Edit, Record
 from pipeline.planning import Planned
 from pipeline.running import RunResult
-from pipeline.target import Target, TargetReport, candidate, variant
+from pipeline.targets.places import Places, TargetReport
+from pipeline.targets.tries import candidate, variant
 from tests.conftest import Shop
 
 Emulators = Callable[..., RunningEmulator]
@@ -194,6 +196,14 @@ def test_a_person_is_asked_about_what_a_target_may_cost_at_most(shop: Shop) -> N
     assert "at most 80 requests, $3.36" in line
 
 
+@pytest.mark.skipif(os.name == "nt", reason="named pipes")
+def test_a_pipe_cannot_be_gone_through_several_times(shop: Shop, emulator: Emulators) -> None:
+    shop.write("id\n", manifest="../manifests/rows.csv", target_accepted=1)
+    os.mkfifo(shop.manifest.with_name("rows.csv"))
+    with pytest.raises(ConfigError, match=r"target_accepted: the manifest is a pipe.*\(save it as"):
+        run(shop, emulator(**PLAIN))
+
+
 def test_an_id_that_looks_like_a_further_try_is_refused(shop: Shop, emulator: Emulators) -> None:
     shop.write("id,images\na~2,mug.jpg\n", target_accepted=1)
     result = run(shop, emulator(**PLAIN))
@@ -231,7 +241,7 @@ def record(item: Planned, status: Any) -> Record:
 
 
 async def test_no_more_are_in_flight_than_are_missing() -> None:
-    target = Target(2)
+    target = Places(2)
     a, b, c = planned("a"), planned("b"), planned("c")
     assert [await target.admit(a), await target.admit(b)] == [[a], [b]]
     third = asyncio.ensure_future(target.admit(c))
@@ -248,7 +258,7 @@ async def test_no_more_are_in_flight_than_are_missing() -> None:
 
 
 async def test_extra_requests_may_be_in_flight_for_speed() -> None:
-    target = Target(1, extra=1)
+    target = Places(1, extra=1)
     a, b, c = planned("a"), planned("b"), planned("c")
     assert [await target.admit(a), await target.admit(b)] == [[a], [b]]
     target.ended(record(a, "succeeded"))
@@ -256,7 +266,7 @@ async def test_extra_requests_may_be_in_flight_for_speed() -> None:
 
 
 async def test_a_full_group_does_not_hold_up_the_others() -> None:
-    target = Target(1, per="kind")
+    target = Places(1, per="kind")
     a, b, c = planned("a", kind="cup"), planned("b", kind="cup"), planned("c", kind="jar")
     assert await target.admit(a) == [a]
     assert await target.admit(b) == [], "it waits"
@@ -268,7 +278,7 @@ async def test_a_full_group_does_not_hold_up_the_others() -> None:
 
 
 async def test_what_waited_for_a_group_that_is_full_now_is_dropped() -> None:
-    target = Target(1, per="kind")
+    target = Places(1, per="kind")
     a, b = planned("a", kind="cup"), planned("b", kind="cup")
     await target.admit(a)
     await target.admit(b)

@@ -1,28 +1,22 @@
 """Which edits a run goes through: all of the manifest's, or until a target is reached."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Protocol
 
 from pipeline.errors import ConfigError
 from pipeline.job import Job
-from pipeline.ledger import LedgerReader
+from pipeline.manifest import read_once
 from pipeline.manifest.columns import template_name
 from pipeline.models import Edit, Problem
-from pipeline.planning import Item, Planned
-from pipeline.preview import refuse_pipes
-from pipeline.target import Target, TargetReport, candidate, variant
+from pipeline.planning import Item, Planned, Planner
+from pipeline.targets.missing import History
+from pipeline.targets.places import Places, TargetReport
+from pipeline.targets.tries import candidate, variant
 
 Edits = Iterator[Edit | Problem]
 
 LOOKED_AT = 5_000
 """Edits of which one has to have the column of the groups."""
-
-
-class Planner(Protocol):
-    """Holds edits against the ledger."""
-
-    def plan(self, edits: Iterable[Edit | Problem]) -> Iterator[Item]: ...
 
 
 class Candidates:
@@ -38,18 +32,22 @@ class Candidates:
         *,
         edits: Callable[[], Edits],
         planner: Callable[[], Planner],
-        reader: LedgerReader,
+        history: History,
         whole: bool,
     ) -> None:
         stated = job.target_accepted
         self._edits = edits
         self._planner = planner
-        self._reader = reader
+        self._history = history
         self._variants = stated.variants
-        self.target: Target | None = None
+        self.target: Places | None = None
         if stated.count is not None and whole:
-            refuse_pipes(job)
-            self.target = Target(
+            if read_once(job.manifest):
+                raise ConfigError(
+                    "target_accepted: the manifest is a pipe, which can be read only once, and its"
+                    " rows are gone through several times (save it as a file)"
+                )
+            self.target = Places(
                 stated.count,
                 per=stated.per,
                 per_candidate=stated.per_candidate,
@@ -95,7 +93,7 @@ class Candidates:
         """What became of the target; ``None``: there is none."""
         return None if self.target is None else self.target.report(complete=complete)
 
-    def _further(self, target: Target, number: int) -> Edits:
+    def _further(self, target: Places, number: int) -> Edits:
         for edit in self._sound(self._edits()):
             if target.over:
                 return
@@ -108,7 +106,7 @@ class Candidates:
             if isinstance(edit, Problem):
                 continue
             tries = [edit, *[variant(edit, n) for n in range(2, self._variants + 1)]]
-            yield from [each for each in tries if self._reader.fingerprint_of(each.id) is not None]
+            yield from [each for each in tries if self._history.fingerprint_of(each.id) is not None]
 
     def _sound(self, edits: Edits) -> Edits:
         for edit in edits:
@@ -124,7 +122,7 @@ class Candidates:
             else:
                 yield edit
 
-    def _check_column(self, target: Target) -> None:
+    def _check_column(self, target: Places) -> None:
         """Finds the column as the manifest writes it. Raises `ConfigError`."""
         wanted = template_name(target.per or "")
         seen = dict[str, str]()

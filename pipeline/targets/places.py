@@ -1,4 +1,4 @@
-"""So many edits are to pass, and no more are asked for than are missing.
+"""Places: how many candidates may be under way, so that no more pass than are wanted.
 
 A place is reserved as money is: what passed and what is in flight never exceed what is wanted (but
 for ``extra``). Nothing is wasted so, and the last few take longest: where one is missing, one is
@@ -6,7 +6,6 @@ asked for at a time.
 """
 
 import asyncio
-import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
@@ -15,6 +14,7 @@ import msgspec
 
 from pipeline.models import Edit, Problem, Record
 from pipeline.planning import Item, Planned
+from pipeline.targets.tries import candidate
 
 MOST_HELD = 5_000
 """Edits that wait for a place in their group while other groups go on: a few kilobytes each."""
@@ -22,8 +22,6 @@ MOST_HELD = 5_000
 GROUPS_SHOWN = 50
 
 TargetEnd = Literal["reached", "candidates", "stopped"]
-
-_NUMBERED = re.compile(r"(.+)~([0-9]+)").fullmatch
 
 
 class TargetReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +61,7 @@ class TargetReport(msgspec.Struct, frozen=True, kw_only=True):
         return text
 
 
-class Target:
+class Places:
     """Counts what passed, and gives out places. Implements the engine's `Admission`.
 
     ``per``: a column; each of its values is a group with ``count`` of its own. ``per_candidate``:
@@ -206,19 +204,3 @@ class Target:
 
     def _has_room(self, group: str) -> bool:
         return self._accepted[group] + self._out[group] < self.count + self._extra
-
-
-def variant(edit: Edit, number: int) -> Edit:
-    """A candidate's further try: ``mug~2`` is the second of ``mug``."""
-    return msgspec.structs.replace(
-        edit,
-        id=f"{edit.id}~{number}",
-        output=f"{edit.output}~{number}",
-        variant=edit.variant + number - 1,
-    )
-
-
-def candidate(edit_id: str) -> str:
-    """The id in the manifest that an edit is a try of."""
-    found = _NUMBERED(edit_id)
-    return found.group(1) if found else edit_id

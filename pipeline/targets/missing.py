@@ -11,7 +11,7 @@ from pipeline.job.design import Target
 from pipeline.manifest.columns import template_name
 from pipeline.models import Edit, Status
 from pipeline.planning import Planned
-from pipeline.target import variant
+from pipeline.targets.tries import variant
 
 
 class TargetPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.manifest.designed import PROMPT, SET
 from pipeline.models import Edit
 
 MOST_KINDS = 2_000
@@ -16,8 +17,6 @@ ROWS = 200
 EXAMPLES = 6
 LONGEST_LABEL = 60
 OTHERS = "(others)"
-
-SET, PROMPT = "image_set", "prompt_name"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
