@@ -29,9 +29,8 @@ def job(tmp_path: Path) -> Path:
 
 
 def test_it_is_rehearsed_exported_and_grows(job: Path, command: Command, tmp_path: Path) -> None:
-    data = tmp_path / "outputs" / "nightly-data"
-    export = ["export", job, "--rehearse", "--format", "parquet-images", "--source"]
-    export += ["--output", data, "--split", "train=0.9,test=0.1"]
+    data = tmp_path / "outputs" / "nightly-data-rehearsal"
+    export = ["export", job, "--rehearse"]
 
     assert command("run", job, "--rehearse").returncode == 0
     done = command(*export)

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from pipeline.best_pictures import TOP_UPS
 from pipeline.errors import JobError
+from pipeline.job.values import Part, as_list
 from pipeline.pictures.checks.settings import read_settings
 from pipeline.pictures.checks.values import CheckSettings
 
@@ -20,11 +21,7 @@ _NAMES = (
 )
 
 
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-class Checks(BaseModel):
+class Checks(Part):
     """Each check as ``true``, ``false``, its main limit, or a mapping of its limits.
 
     ``custom``: checks of the user's own, by name; one call of them may take ``custom_timeout_s``.
@@ -32,10 +29,6 @@ class Checks(BaseModel):
     ``top_up``: also ask for pictures that are missing. ``reroll_budget_usd``: what both together
     may cost in a run; None: only the run's own cap.
     """
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False
-    )
 
     decodes: Literal[True] = True
     min_size: Any = None
@@ -45,7 +38,7 @@ class Checks(BaseModel):
     not_duplicate: Any = None
     background_white: Any = None
     subject_kept: Any = None
-    custom: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    custom: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ()
     custom_timeout_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 30.0
     rerolls: Annotated[int, Field(ge=0, le=20)] = 0
     reroll_budget_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None

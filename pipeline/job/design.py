@@ -2,34 +2,26 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
 )
 
 from pipeline.errors import JobError
+from pipeline.job.exports import of_model
+from pipeline.job.values import Part
 from pipeline.manifest.names import name_problem
 from pipeline.manifest.problems import did_you_mean, listed, quoted
-
-J = TypeVar("J", bound=BaseModel)
 
 AT = "@"
 """Between a job file and one of its models: ``jobs/shop.yaml@flash``."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=()
-    )
-
-
-class Target(_Part):
+class Target(Part):
     """How many edits are to pass. ``count``: ``None``: everything is asked for, once.
 
     ``per``: of each value of this column. ``variants``: how often a candidate is tried, at most.
@@ -44,12 +36,12 @@ class Target(_Part):
     extra_in_flight: Annotated[int, Field(ge=0, le=4096)] = 0
 
 
-class ModelUse(_Part):
+class ModelUse(Part):
     """One of several models. ``name``: in addresses and reports; default: the id's last part."""
 
     model: str
     name: str = ""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field({})
     price_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
     @property
@@ -87,6 +79,17 @@ def _distinct(uses: tuple[ModelUse, ...], info: ValidationInfo) -> tuple[ModelUs
     return uses
 
 
+class Asking(Protocol):
+    """A job, as far as it says which models are asked."""
+
+    @property
+    def models(self) -> tuple[ModelUse, ...]: ...
+
+    def model_copy(self, *, update: dict[str, Any] | None = None) -> Any: ...
+
+
+J = TypeVar("J", bound=Asking)
+
 TargetPart = Annotated[Target, BeforeValidator(_target)]
 Models = Annotated[tuple[ModelUse, ...], BeforeValidator(_uses), AfterValidator(_distinct)]
 
@@ -107,11 +110,16 @@ def with_model(path: Path, alias: str) -> Path:
 def by_model(job: J) -> dict[str, J]:
     """The job of each of its models, by name; empty for a job of one."""
     found = {}
-    for use in job.models:  # type: ignore[attr-defined]
-        one: Any = job.model_copy(update=for_model(job, use.alias))
+    for use in job.models:
+        one = job.model_copy(update=for_model(job, use.alias))
         one._path = with_model(one._path, use.alias)
         found[use.alias] = one
     return found
+
+
+def single_jobs(job: J) -> tuple[J, ...]:
+    """The jobs that are run, each with a ledger of its own: one for each model, or the job."""
+    return tuple(by_model(job).values()) or (job,)
 
 
 def for_model(job: Any, alias: str) -> dict[str, Any]:
@@ -140,5 +148,6 @@ def for_model(job: Any, alias: str) -> dict[str, Any]:
         "parameters": {**job.parameters, **use.parameters},
         "endpoint": job.endpoint.model_copy(update=endpoint),
         "outputs": job.outputs.model_copy(update=outputs),
+        "exports": of_model(job.exports, alias),
         "models": (),
     }

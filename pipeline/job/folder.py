@@ -1,6 +1,7 @@
 """The job files of a folder, loaded; also those that do not load."""
 
 import threading
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -43,12 +44,12 @@ class JobFolder:
     def entries(self) -> dict[str, Entry]:
         """By key, in natural order of the names."""
         files = self._files()
-        stems = [file.stem for file in files]
+        stems, there = Counter([file.stem for file in files]), set(files)
         found = {}
         with self._lock:
-            self._loaded = {path: kept for path, kept in self._loaded.items() if path in files}
+            self._loaded = {path: kept for path, kept in self._loaded.items() if path in there}
             for file in files:
-                key = file.stem if stems.count(file.stem) == 1 else file.name
+                key = file.stem if stems[file.stem] == 1 else file.name
                 loaded = self._load(file)
                 problem = loaded if isinstance(loaded, str) else None
                 job = None if isinstance(loaded, str) else loaded

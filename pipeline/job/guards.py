@@ -3,12 +3,12 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
-from pipeline.job.values import size_in_bytes
+from pipeline.job.values import Part, size_in_bytes
 
 
-class Guards(BaseModel):
+class Guards(Part):
     """Guard rails. ``None``: that one is down.
 
     ``max_cost_growth``: times the median cost of the last ``growth_runs`` runs like this one.
@@ -16,10 +16,6 @@ class Guards(BaseModel):
     when all is done; 0: nobody looks. ``model_until``: the last day on which the model may be
     asked, if the provider has announced one; ``warn_days`` before it, runs say so.
     """
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, protected_namespaces=()
-    )
 
     max_cost_growth: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     growth_runs: Annotated[int, Field(ge=1, le=1000)] = 7

@@ -1,19 +1,18 @@
 """The part ``notify`` of a job: who is told of a run, of what, and in which words."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
 )
 
+from pipeline.job.values import Part, as_list
 from pipeline.manifest.problems import RowError, did_you_mean, listed, quoted
 from pipeline.manifest.templates import Templates, is_template
 
@@ -33,7 +32,7 @@ VARIABLES = frozenset(
     {
         *("job", "on", "headline", "text", "error", "notes", "run_id", "ended", "exit_code"),
         *("succeeded", "failed", "refused", "rejected", "unknown", "unchanged", "kept", "images"),
-        *("new", "changed", "newly_failing", "recovered", "reasons"),
+        *("new", "changed", "newly_failing", "recovered", "reasons", "made"),
         *("cost_usd", "unknown_usd", "duration", "duration_s", "started_at"),
         *("outputs", "host", "next"),
     }
@@ -93,18 +92,12 @@ def _open(value: str) -> str:
     return value
 
 
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-class Recipient(BaseModel):
+class Recipient(Part):
     """Whom to tell (``url_env`` or ``url``), of what (``on``), and how (templates)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     url_env: Annotated[str, AfterValidator(_named)] | None = None
     url: Annotated[str, AfterValidator(_open)] | None = None
-    on: Annotated[tuple[Occasion, ...], BeforeValidator(_listed), Field(min_length=1)] = OCCASIONS
+    on: Annotated[tuple[Occasion, ...], BeforeValidator(as_list), Field(min_length=1)] = OCCASIONS
     title: str | None = None
     body: str | None = None
 

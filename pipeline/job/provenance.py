@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
+from pydantic import BeforeValidator, field_validator
 
+from pipeline.job.values import Part, as_list
 from pipeline.manifest.problems import RowError
 from pipeline.manifest.templates import Templates, is_template, variable_names
 from pipeline.pictures.provenance import DigitalSource, Provenance
@@ -13,20 +14,12 @@ from pipeline.pictures.provenance import DigitalSource, Provenance
 _TEXTS = ("copyright", "credit", "title", "description", "alt_text")
 
 
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-class ProvenancePart(BaseModel):
+class ProvenancePart(Part):
     """Templates over the manifest's columns; what comes out empty is not written."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False
-    )
 
     enabled: bool = True
     digital_source_type: DigitalSource = "compositeWithTrainedAlgorithmicMedia"
-    creator: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    creator: Annotated[tuple[str, ...], BeforeValidator(as_list)] = ()
     copyright: str = ""
     credit: str = ""
     title: str = ""

@@ -3,9 +3,7 @@
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     PrivateAttr,
     ValidationError,
     field_validator,
@@ -14,7 +12,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails
 
 from pipeline.errors import JobError
-from pipeline.job.values import size_in_bytes
+from pipeline.job.values import Part, size_in_bytes
 from pipeline.manifest.names import name_problem
 from pipeline.manifest.problems import RowError
 from pipeline.manifest.templates import Templates
@@ -25,12 +23,8 @@ _PLACE = "rendition"
 _NOT_OF_THE_SPEC = {"preset", "upscaler"}
 
 
-class Rendition(BaseModel):
+class Rendition(Part):
     """One of the job's renditions: a preset, what is otherwise than in it, or all of it."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False
-    )
 
     preset: str | None = None
     width: int | None = None

@@ -8,14 +8,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
 
 from pipeline.cron import Cron
+from pipeline.job.values import Part
 
 CatchUp = Literal["one", "none", "all"]
 
@@ -75,7 +74,7 @@ PositiveDuration = Annotated[
 ]
 
 
-class Schedule(BaseModel):
+class Schedule(Part):
     """When a job runs by itself. Durations in seconds, ``None``: no limit; money in USD.
 
     ``cron`` ``None``: never. ``jitter``: it starts up to so much later. ``deadline``: a start that
@@ -83,10 +82,6 @@ class Schedule(BaseModel):
     went by while nobody was there. ``max_runtime``: after so long it is asked to stop.
     ``day_usd``: all jobs of one key together, on a day in UTC.
     """
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False
-    )
 
     cron: Annotated[str, AfterValidator(_cron)] | None = None
     timezone: Annotated[str, AfterValidator(_zone)] = "UTC"

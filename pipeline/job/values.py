@@ -3,10 +3,28 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|[kKMG]B|[KMG]iB)?\s*").fullmatch
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+class Part(BaseModel):
+    """A part of a job: frozen, its keys known. A complaint never quotes what the file says: it may
+    hold a key.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        protected_namespaces=(),  # `model` and `models` are words of ours
+    )
+
+
+def as_list(value: Any) -> Any:
+    """A single value is short for a list of it."""
+    return value if isinstance(value, list | tuple) else [value]
 
 
 def size_in_bytes(value: Any) -> Any:
