@@ -1,7 +1,9 @@
 """Several models over the same edits: a ledger each, one purse, figures, a page, and votes."""
 
+import base64
 import csv
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from pipeline.ledger import open_reader
 from pipeline.models import Edit
 from pipeline.preview import read_edits
 from tests.conftest import Shop
+from tests.ledger.samples import change
 
 Emulators = Callable[..., RunningEmulator]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -109,6 +112,9 @@ def test_all_models_share_the_days_money(shop: Shop, emulator: Emulators, comman
     """$0.25 a day: four pictures at 0.042, and of the rest one at 0.06."""
     endpoint = emulator(**PLAIN)
     shop.with_edits(4, **DUEL, budget={"day_usd": 0.25}, limits={"concurrency": 1})
+    assert command("run", f"{shop.job}@flash", "--base-url", endpoint.url).returncode == 0
+    # Counts today also if midnight comes before the other model is asked.
+    change(shop.outputs / "flash/ledger.db", "UPDATE attempts SET started_at = started_at + 86400")
     done = run_all(command, shop, endpoint)
     assert done.returncode == 5
     assert len(held(shop, "flash")) == 4
@@ -210,6 +216,23 @@ def test_neither_the_page_nor_its_files_name_the_models(
     assert (found.made, again.made) == (11, 0), "the input once, and a picture of each"
 
 
+def test_the_page_says_what_all_attempts_of_an_edit_cost(
+    shop: Shop, emulator: Emulators, command: Command
+) -> None:
+    """As the figures do, and not what the last one cost."""
+    endpoint = emulator(**PLAIN, faults={"bad_base64": 1.0})
+    shop.with_edits(1, **DUEL, retry={"attempts": 3, "wait_initial_s": 0.01, "wait_max_s": 0.01})
+    run_all(command, shop, endpoint)
+    page = write_page(pipeline.load_job(shop.job))
+    script = (page.index.parent / "compare-data.js").read_text(encoding="utf-8")
+    [sealed] = re.findall(r'"sealed": ?"([^"]+)"', script)
+    outcomes = json.loads(base64.b64decode(sealed))["of"]
+    rows = [held(shop, name)["e0"] for name in ("flash", "kontext")]
+    assert [row["attempts"] for row in rows] == [3, 3]
+    assert [outcomes[at][1] for at in ("0", "1")] == [row["cost_usd"] for row in rows]
+    assert rows[0]["cost_usd"] > model_spec(FLASH).price_usd
+
+
 def test_letters_are_dealt_by_edit() -> None:
     from pipeline.comparing.page import _shuffled
 
@@ -261,6 +284,35 @@ def votes_file(folder: Path, *rows: list[str]) -> Path:
         head = ["edit", "choice", "model", "shown", "voter", "voted_at", "blind"]
         csv.writer(file).writerows([head, *rows])
     return path
+
+
+def test_people_without_a_name_are_told_apart_by_their_files(tmp_path: Path) -> None:
+    row = ["e1", "A", "flash", "A=flash;B=kontext", "", "", "yes"]
+    files = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        files.append(votes_file(tmp_path / name, row))
+    found = summed_up(read_votes(files))
+    assert (found.votes, found.voters, found.edits) == (2, 2, 1)
+
+
+@pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8"), ("\t", "utf-16")])
+def test_votes_may_have_been_through_a_spreadsheet(
+    tmp_path: Path, separator: str, encoding: str
+) -> None:
+    path = votes_file(tmp_path, ["=e1", "A", "flash", "A=flash;B=kontext", "ann", "", "yes"])
+    rows = list(csv.reader(path.read_text("utf-8-sig").splitlines()))
+    with path.open("w", newline="", encoding=encoding) as file:
+        csv.writer(file, delimiter=separator).writerows(rows)
+    [vote] = read_votes([path])
+    assert (vote.edit, vote.model) == ("=e1", "flash")
+
+
+def test_a_quote_that_is_never_closed_is_said(tmp_path: Path) -> None:
+    path = votes_file(tmp_path)
+    path.write_text(path.read_text() + 'e1,A,"flash,A=flash;B=kontext\n')
+    with pytest.raises(ManifestError, match=r"votes\.csv: .*is a quote never closed"):
+        read_votes([path])
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def _figures(name: str, model: str, reader: LedgerReader, common: set[str]) -> M
             uncosted += 1
         if row["attempts"] and row["duration_s"] is not None:
             seconds.append(row["duration_s"])
-        checks.update((row.get("checks") or "").split(";") if row.get("checks") else ())
+        checks.update(row["checks"].split(";") if row["checks"] else ())
         reasons.update([row["error_code"]] if row["error_code"] else ())
         reviewed.update([row["decision"]] if row["decision"] else ())
     edits, succeeded = statuses.total(), statuses["succeeded"]

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline import look
 from pipeline.comparing.figures import models_of, readers_of
 from pipeline.errors import InputError, StoreError
 from pipeline.gallery import STATIC as GALLERY
@@ -165,7 +166,7 @@ class _Shop:
         outcomes = {
             str(self._names.index(name)): [
                 statuses[name],
-                None if not row.history else row.history[-1].cost_usd,
+                _cost(row),
                 round(row.finished_at - row.started_at, 2),
                 row.error_message or "",
             ]
@@ -209,6 +210,16 @@ class _Shop:
         return True
 
 
+def _cost(row: DetailRow) -> float | None:
+    """USD of all requests that its latest answer took; ``None``: nobody said."""
+    known = [
+        attempt.cost_usd
+        for attempt in row.history
+        if attempt.run_id == row.run_id and attempt.cost_usd is not None
+    ]
+    return round(sum(known), 9) if known else None
+
+
 def _shuffled(edit_id: str, name: str) -> bytes:
     return hashlib.blake2b(f"{edit_id}\x1f{name}".encode("utf-8", "surrogatepass")).digest()
 
@@ -226,10 +237,9 @@ def _write(folder: Path, *, title: str, names: list[str], job: str, edits: list[
     key = hashlib.blake2b(f"{job}\x1f{names}".encode(), digest_size=8).hexdigest()
     data = {"title": title, "job": job, "key": key, "models": _sealed(names), "edits": edits}
     _put(folder / "compare-data.js", f"comparison.load({script_value(data)});\n".encode())
-    for asset in ("compare.css", "compare.js"):
-        _put(folder / asset, (STATIC / asset).read_bytes())
-    for asset in ("gallery.css", "theme.js"):
-        _put(folder / asset, (GALLERY / asset).read_bytes())
+    own = (STATIC / "compare.css", STATIC / "compare.js", GALLERY / "gallery.css")
+    for asset in (*look.files(), *own):
+        _put(folder / asset.name, asset.read_bytes())
     environment = Environment(
         loader=FileSystemLoader(STATIC), autoescape=True, undefined=StrictUndefined
     )

@@ -1,27 +1,28 @@
 """Votes that people exported from the page: read, and summed up with intervals."""
 
 import csv
-import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, combinations
 from pathlib import Path
 
 import msgspec
 
 from pipeline.errors import ManifestError
 from pipeline.estimates import Estimate, share
+from pipeline.exports.results_csv import as_written
+from pipeline.manifest.text_lines import text_lines
 
 COLUMNS = ("edit", "choice", "model", "shown", "voter", "voted_at", "blind")
 """``choice``: the letter, ``tie`` or ``none``. ``model``: what stood behind it. ``shown``: what
 stood behind each letter, as in ``A=flash;B=kontext``. ``blind``: ``no`` if names were in view.
 """
 
-MAX_BYTES = 256 << 20
-
 
 class Vote(msgspec.Struct, frozen=True, kw_only=True):
-    """``model``: the best; empty for a tie, and where none was good. ``shown``: all that were."""
+    """``model``: the best; empty for a tie, and where none was good. ``shown``: all that were.
+    ``voter``: who gave a name; else the file.
+    """
 
     edit: str
     choice: str
@@ -133,44 +134,45 @@ def _duel(first: str, second: str, wins: Counter[tuple[str, str]]) -> Duel:
     )
 
 
-def _read(path: Path) -> list[Vote]:
+def _read(path: Path) -> Iterator[Vote]:
+    label = path.name
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        text = data.decode("utf-8-sig")
+            lines = text_lines(file, label)
+            head = next(lines, "")
+            separator = max(",;\t", key=head.count)  # as spreadsheets save it
+            rows = csv.DictReader(chain([head], lines), delimiter=separator, strict=True)
+            missing = [name for name in COLUMNS[:4] if name not in (rows.fieldnames or ())]
+            if missing:
+                raise ManifestError(
+                    f"{label}:1: no column {', '.join(missing)} (this is what the page exports as"
+                    " votes.csv)"
+                )
+            for row in rows:
+                yield _vote(row, f"{label}:{rows.line_num}", path)
     except OSError as error:
         raise ManifestError(f"{path}: {error.strerror or error} (check the path)") from error
-    except UnicodeDecodeError as error:
+    except csv.Error as error:
         raise ManifestError(
-            f"{path}: the byte at offset {error.start} is not UTF-8 (save it as 'CSV UTF-8')"
+            f"{label}: {error} (is a quote never closed? Save the file as 'CSV UTF-8' again)"
         ) from None
-    head = text.partition("\n")[0]
-    separator = ";" if head.count(";") > head.count(",") else ","  # as some spreadsheets save it
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    missing = [name for name in COLUMNS[:4] if name not in (rows.fieldnames or ())]
-    if missing:
-        raise ManifestError(
-            f"{path.name}:1: no column {', '.join(missing)} (this is what the page exports as"
-            " votes.csv)"
-        )
-    return [_vote(row, f"{path.name}:{line}") for line, row in enumerate(rows, start=2)]
 
 
-def _vote(row: dict[str, str | None], place: str) -> Vote:
-    shown = dict(
-        [part.split("=", 1) for part in (row["shown"] or "").split(";") if part.count("=") == 1]
-    )
-    choice = (row["choice"] or "").strip()
-    if choice not in (*shown, "tie", "none") or not row["edit"]:
+def _vote(row: Mapping[str, str | None], place: str, path: Path) -> Vote:
+    cells = {name: as_written((row.get(name) or "").strip()) for name in COLUMNS}
+    shown = dict([part.split("=", 1) for part in cells["shown"].split(";") if "=" in part])
+    choice = cells["choice"]
+    if choice not in (*shown, "tie", "none") or not cells["edit"]:
         raise ManifestError(
             f"{place}: choice {choice!r} is none of {', '.join(shown) or 'those shown'}, tie, none"
             " (correct the row, or remove it)"
         )
     return Vote(
-        edit=row["edit"] or "",
+        edit=cells["edit"],
         choice=choice,
         model=shown.get(choice, ""),
         shown=tuple(shown.values()),
-        voter=(row.get("voter") or "").strip(),
-        blind=(row.get("blind") or "yes").strip().lower() != "no",
+        # Two people who did not say who they are exported two files.
+        voter=cells["voter"] or str(path),
+        blind=cells["blind"].lower() != "no",
     )

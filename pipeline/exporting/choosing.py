@@ -4,7 +4,7 @@ split; without a look at the pictures themselves.
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -85,10 +85,13 @@ def source_column(number: int) -> str:
     return "source" if number == 1 else f"source_{number}"
 
 
-def picture_layout(own_columns: Sequence[str], *, inputs: int) -> Layout:
+def picture_layout(
+    own_columns: Sequence[str], *, inputs: int, wanted: Collection[str] = ()
+) -> Layout:
     """The edited picture, ``inputs`` source pictures, and all that is known in words.
 
-    ``own_columns``: of the results, the manifest's own.
+    ``own_columns``: of the results, the manifest's own. ``wanted``: only these, by the names that
+    they have in `OWN` or in the results; empty: all.
     """
     pictures = ["image", *[source_column(number) for number in range(1, inputs + 1)]]
     taken = {*pictures, *[column.name for column in OWN], "file_name", "key"}
@@ -98,11 +101,12 @@ def picture_layout(own_columns: Sequence[str], *, inputs: int) -> Layout:
         while label in taken or label.endswith(("_file_name", "_file_names")):
             label = f"row_{label}" if label in taken else f"{label}_"
         taken.add(label)
-        manifest.append((name, label))
+        if not wanted or name in wanted:
+            manifest.append((name, label))
     return Layout(
         (
             *[Column(name, "picture") for name in pictures],
-            *OWN,
+            *[column for column in OWN if not wanted or column.name in wanted],
             *[Column(label) for _, label in manifest],
         ),
         tuple(manifest),
@@ -119,11 +123,12 @@ def pictures_of(
     row: ExportRow, layout: Layout, inputs: Sequence[Original], split: str
 ) -> Iterator[Chosen]:
     """A sample for each picture of an edit."""
-    sources = [c.name for c in layout.columns if c.name.startswith("source") and c.kind != "text"]
+    sources = [column.name for column in layout.columns if column.kind == "picture"][1:]
     values = row.values
+    named = {column.name for column in layout.columns}
     for number, image in enumerate(row.images, start=1):
         pictures: dict[str, Stored | Original | None] = {"image": stored(image)}
-        for at, name in enumerate([name for name in sources if name != "image"]):
+        for at, name in enumerate(sources):
             pictures[name] = inputs[at] if at < len(inputs) else None
         own: dict[str, Any] = {
             "id": row.id,
@@ -139,6 +144,7 @@ def pictures_of(
             "height": image.height,
             "sha256": image.sha256,
         }
+        own = {name: value for name, value in own.items() if name in named}
         for name, label in layout.manifest:
             value = values[name]
             own[label] = value if value is None or isinstance(value, str) else str(value)

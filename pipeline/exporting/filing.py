@@ -23,27 +23,21 @@ _Line = tuple[Mapping[str, str | int | None], Mapping[str, str | None]]
 class PictureFolder:
     """The files of one export: what is there, and what it takes to bring them up to date."""
 
-    def __init__(self, target: Target, scratch: Scratch, layout: Layout) -> None:
+    def __init__(self, target: Target, scratch: Scratch, layout: Layout, *, prepared: str) -> None:
+        """``prepared``: how sources are prepared, for their names."""
         self._target = target
         self._scratch = scratch
         self._layout = layout
+        self._prepared = prepared
         self.done = Shards(sizes={}, samples={})
 
-    def update(
-        self,
-        pictures: Pictures,
-        left_out: LeftOut,
-        prepared: str,
-        each: Callable[[], None] = lambda: None,
-    ) -> None:
-        """``prepared``: how sources are prepared, for their names. ``each``: after every sample."""
-        self._each = each
+    def update(self, pictures: Pictures, left_out: LeftOut, each: Callable[[int], None]) -> None:
+        """``each``: hears of samples that are done."""
         for split in sorted(self._scratch.wanted_splits()):
             name = f"{split}/metadata.jsonl"
             path = self._target.new(name)
-            count = write_metadata(
-                self._layout.columns, self._lines(split, pictures, left_out, prepared), path
-            )
+            lines = self._lines(split, pictures, left_out, each)
+            count = write_metadata(self._layout.columns, lines, path)
             if not count:
                 path.unlink()
                 continue
@@ -51,21 +45,19 @@ class PictureFolder:
             self.done.samples[split] = count
 
     def _lines(
-        self, split: str, pictures: Pictures, left_out: LeftOut, prepared: str
+        self, split: str, pictures: Pictures, left_out: LeftOut, each: Callable[[int], None]
     ) -> Iterator[_Line]:
         for chosen in self._scratch.all_of(split):
             try:
-                files = self._files(chosen, split, pictures, prepared)
+                files = self._files(chosen, split, pictures)
             except InputError as error:
                 left_out.add(chosen, str(error))
                 continue
             finally:
-                self._each()
+                each(1)
             yield chosen.values, files
 
-    def _files(
-        self, chosen: Chosen, split: str, pictures: Pictures, prepared: str
-    ) -> dict[str, str | None]:
+    def _files(self, chosen: Chosen, split: str, pictures: Pictures) -> dict[str, str | None]:
         found: dict[str, str | None] = {}
         # Sources first: if one is away, its result is not written for nothing.
         for column, one in sorted(chosen.pictures.items(), key=lambda item: item[0] == "image"):
@@ -75,7 +67,7 @@ class PictureFolder:
                 name = f"{_bucket(chosen.key)}/{chosen.key}{one.extension}"
                 found[column] = self._stored(name, split, one, pictures)
             else:
-                found[column] = self._source(split, one, pictures, prepared)
+                found[column] = self._source(split, one, pictures)
         return found
 
     def _stored(self, name: str, split: str, one: Stored, pictures: Pictures) -> str:
@@ -88,9 +80,9 @@ class PictureFolder:
             self._put(path, pictures.stored(one))
         return name
 
-    def _source(self, split: str, one: Original, pictures: Pictures, prepared: str) -> str:
+    def _source(self, split: str, one: Original, pictures: Pictures) -> str:
         """One file for all edits of a source."""
-        plain = hashlib.sha256(f"{one.digest}\0{prepared}".encode()).hexdigest()[:32]
+        plain = hashlib.sha256(f"{one.digest}\0{self._prepared}".encode()).hexdigest()[:32]
         stem = f"sources/{plain[:2]}/{plain}"
         for extension in (".jpg", ".png", ".webp"):
             path = f"{split}/{stem}{extension}"

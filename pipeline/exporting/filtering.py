@@ -1,61 +1,50 @@
-"""``--where``: which edits an export takes, by status, column or what a check measured."""
+"""``where``: which edits an export takes, by status, column or what a check measured."""
 
-import re
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
-from typing import Any, Literal, cast
-
-import msgspec
+from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.job.exports import Comparison, Condition, Export
 from pipeline.ledger.material import ExportRow
-
-Comparison = Literal["=", "!=", "<", "<=", ">", ">="]
+from pipeline.manifest.problems import did_you_mean, listed
 
 CHECK = "check:"
 """Before the name of a check: what it measured."""
 
-_PARTS = re.compile(r"\s*([^<>=!]+?)\s*(!=|<=|>=|=|<|>)(.*)", re.DOTALL).fullmatch
-
-
-class Condition(msgspec.Struct, frozen=True):
-    """A column, how it is compared, and with what: of several values any may be equal."""
-
-    column: str
-    comparison: Comparison
-    values: tuple[str, ...]
-
-
-def condition(text: str) -> Condition:
-    """``status=succeeded|rejected``, ``check:not_blank>=12``. Raises `ConfigError`."""
-    parts = _PARTS(text)
-    if parts is None:
-        raise ConfigError(
-            f"--where {text!r}: write a column, a comparison and a value, as in"
-            " 'status=succeeded|rejected' or 'check:not_blank>=12'"
-        )
-    column, comparison, value = parts.groups()
-    values = tuple([one.strip() for one in value.split("|")])
-    if len(values) > 1 and comparison not in ("=", "!="):
-        raise ConfigError(f"--where {text!r}: {comparison} takes one value")
-    return Condition(column, cast(Comparison, comparison), values)
-
 
 def check_columns(
-    conditions: Sequence[Condition], columns: Collection[str], *, checks: bool
+    wish: Export, columns: Collection[str], exported: Collection[str], *, checks: bool
 ) -> None:
-    """Raises `ConfigError` for a condition about a column that the ledger does not have."""
-    for one in conditions:
+    """Raises `ConfigError` for a column that there is not. ``columns``: of the results;
+    ``exported``: that this format can have.
+    """
+    asked = [("where", one.column) for one in wish.where if not one.column.startswith(CHECK)]
+    if wish.split_by != "source":
+        asked.append(("split by", wish.split_by))
+    for what, name, known in (
+        *[(*one, columns) for one in asked],
+        *[("columns", name, exported) for name in wish.columns],
+    ):
+        if name not in known:
+            hint = did_you_mean(name, known) or f" (there are {listed(known)})"
+            raise ConfigError(f"{what}: there is no column {name!r}{hint}")
+    for one in wish.where if not checks else ():
         if one.column.startswith(CHECK):
-            if not checks:
-                raise ConfigError(
-                    f"--where {one.column}: this ledger has no checks (add `checks:` to the job,"
-                    " and run it)"
-                )
-        elif one.column not in columns:
-            near = get_close_matches(one.column, columns, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(columns)}"
-            raise ConfigError(f"--where: the results have no column {one.column!r} ({hint})")
+            raise ConfigError(
+                f"where: {one.column}: this ledger has no checks (add `checks:` to the job, and run"
+                " it)"
+            )
+
+
+def check_measured(wish: Export, measured: Collection[str]) -> None:
+    """Raises `ConfigError` for a condition about a check that nothing was ``measured`` by: it would
+    leave out everything, or nothing.
+    """
+    for one in wish.where:
+        name = one.column.removeprefix(CHECK)
+        if one.column.startswith(CHECK) and name not in measured:
+            hint = did_you_mean(name, measured) or f" (there are {listed(sorted(measured))})"
+            raise ConfigError(f"where: no picture was measured by a check {name!r}{hint}")
 
 
 def holds(one: Condition, row: ExportRow) -> bool:

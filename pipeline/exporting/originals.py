@@ -4,13 +4,13 @@ again when it is read, so that nothing gets in that the ledger does not know.
 
 import hashlib
 import os
-from collections.abc import Callable
+import threading
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
-from pipeline.errors import InputError, PipelineError
+from pipeline.errors import InputError
 from pipeline.exports.samples import PictureBytes
 from pipeline.job import Job
 from pipeline.ledger import LedgerReader
@@ -18,6 +18,7 @@ from pipeline.ledger.material import remembered_digests
 from pipeline.pictures.prepare import PrepareSettings, digest_file
 from pipeline.pictures.shared import PreparedCache
 from pipeline.pictures.source import read_parts
+from pipeline.stores import open_shelf
 
 CACHED_BYTES = 64_000_000
 """Of prepared sources: the prompts of one source come one after another."""
@@ -111,23 +112,27 @@ class Originals:
 
 
 class Pictures:
-    """Reads what goes into an export. Any thread may use it."""
+    """Reads what goes into an export. Any thread may use it.
 
-    def __init__(self, job: Job, settings: PrepareSettings) -> None:
+    A picture that is away ends only its sample. A store that does not answer ends the export: else
+    every sample of that moment would be missing.
+    """
+
+    def __init__(self, job: Job, settings: PrepareSettings, folder: Path) -> None:
+        """``folder``: where pictures of a store may lie for a moment."""
         self._outputs = job.outputs.directory
-        self._fetch = None if job.outputs.store is None else _remote(job.outputs.store)
+        self._folder = folder
+        store = job.outputs.store
+        self._shelf = None if store is None else open_shelf(self._outputs, store)
         self._settings = settings
         self._cache = PreparedCache(CACHED_BYTES, encode_up_to=0)
 
     def stored(self, picture: Stored) -> PictureBytes:
         """A picture as the endpoint returned it. Raises `InputError` for one that is away, or is
-        not what the ledger says.
+        not what the ledger says; `StoreError`.
         """
         try:
-            if self._fetch is not None:
-                data = self._fetch(picture.path)
-            else:
-                data = (self._outputs / picture.path).read_bytes()
+            data = self._read(picture.path)
         except FileNotFoundError as error:
             raise InputError(f"{picture.path}: is not there (see: pipeline fsck)") from error
         except OSError as error:
@@ -137,6 +142,17 @@ class Pictures:
         if hashlib.sha256(data).hexdigest() != picture.sha256:
             raise InputError(f"{picture.path}: is not what the ledger says (see: pipeline fsck)")
         return PictureBytes(data, picture.extension)
+
+    def _read(self, path: str) -> bytes:
+        if self._shelf is None:
+            return (self._outputs / path).read_bytes()
+        fetched = self._folder / f"fetched-{threading.get_ident()}"
+        try:
+            if not self._shelf.fetch(path, fetched):
+                raise FileNotFoundError(path)
+            return fetched.read_bytes()
+        finally:
+            fetched.unlink(missing_ok=True)
 
     def sent(self, original: Original) -> PictureBytes:
         """An input as it was sent: upright, sRGB, without metadata. Raises `InputError`."""
@@ -157,21 +173,3 @@ def _folders(job: Job) -> dict[str, Path]:
         for label in (path.name, f"{path.parent.name}/{path.name}", str(path)):
             found[label if label.isprintable() else ascii(label)] = job.inputs.root or path.parent
     return found
-
-
-def _remote(url: str) -> Callable[[str], bytes]:
-    import fsspec
-
-    files, root = fsspec.core.url_to_fs(url)
-    root = str(root).rstrip("/")
-
-    def read(path: str) -> bytes:
-        try:
-            return bytes(files.cat_file(f"{root}/{path}"))
-        except (PipelineError, FileNotFoundError):
-            raise
-        except Exception as error:  # each file system has its own kinds
-            text = str(error).split("\n")[0][:200] or type(error).__name__
-            raise InputError(f"{path}: cannot be read from {url} ({text})") from error
-
-    return read

@@ -93,12 +93,14 @@ def judged(
 
 
 def pairs(edits: Sequence[Judged]) -> Iterator[Chosen]:
-    """Each accepted picture of a group with each that was turned down."""
+    """Each accepted picture of a group with each that was turned down, within one split."""
     for winner in edits:
         for chosen in winner.candidates:
             if not chosen.accepted:
                 continue
             for loser in edits:
+                if loser.split != winner.split:
+                    continue
                 for other in loser.candidates:
                     if not other.accepted:
                         yield _pair(winner, chosen, other)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.durable import sync_folder
 from pipeline.errors import ConfigError, StoreError
 
 SUMS = "SHA256SUMS"
@@ -73,22 +74,21 @@ class LocalFolder:
         """
         path = Path(os.path.abspath(path))  # noqa: PTH100 - links are not followed
         if not path.name:
-            raise ConfigError(f"--output {path}: is no folder that could be replaced")
+            raise ConfigError(f"{path}: is no folder that could be replaced")
         self.path = path
         self._previous = path.with_name(f".{path.name}.previous")
         self._stage = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         self._made: set[str] = set()
         with store_errors(path):
             if path.is_symlink():
-                raise ConfigError(f"--output {path}: is a link: name the folder itself")
+                raise ConfigError(f"{path}: is a link: name the folder itself")
             if path.exists() and not path.is_dir():
-                raise ConfigError(f"--output {path}: is a file, and this format makes a folder")
+                raise ConfigError(f"{path}: is a file, and this format makes a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             self._recover()
             if path.is_dir() and any(path.iterdir()) and not (path / STATE).is_file():
                 raise ConfigError(
-                    f"--output {path}: holds something that is no export (name a new or an empty"
-                    " folder)"
+                    f"{path}: holds something that is no export (name a new or an empty folder)"
                 )
             self._stage.mkdir()
             if path.is_dir():
@@ -171,7 +171,7 @@ class LocalFolder:
         else:
             self.path.rmdir()
             self._stage.rename(self.path)
-        _flush_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     def _stranger(self, known: Callable[[str], bool]) -> Path | None:
         """A file in a folder of ours that is not ours."""
@@ -190,7 +190,7 @@ class LocalFolder:
             with (self._stage / name).open("rb+") as file:
                 os.fsync(file.fileno())
         for folder, _, _ in os.walk(self._stage):
-            _flush_folder(Path(folder))
+            sync_folder(Path(folder))
 
     def discard(self) -> None:
         shutil.rmtree(self._stage, ignore_errors=True)
@@ -243,13 +243,3 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 def _escaped(name: str) -> str:
     return "".join(f"[{letter}]" if letter in "[*?" else letter for letter in name)
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there, and need not be
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -54,18 +54,21 @@ def read(pictures: Pictures, chosen: Chosen) -> Sample:
 
 
 def samples(
-    wanted: Iterator[Chosen], read_one: Callable[[Chosen], Sample], left_out: LeftOut
+    wanted: Iterator[Chosen], pictures: Pictures, left_out: LeftOut, each: Callable[[int], None]
 ) -> Iterator[tuple[Chosen, Sample]]:
-    """Those whose pictures are there, in their order; the others go to ``left_out``."""
+    """Those whose pictures are there, in their order; the others go to ``left_out``. ``each`` hears
+    of both.
+    """
     waiting: deque[tuple[Chosen, Future[Sample]]] = deque()
     with ThreadPoolExecutor(THREADS, thread_name_prefix="export") as threads:
         try:
             while True:
                 while len(waiting) < AHEAD and (chosen := next(wanted, None)) is not None:
-                    waiting.append((chosen, threads.submit(read_one, chosen)))
+                    waiting.append((chosen, threads.submit(read, pictures, chosen)))
                 if not waiting:
                     return
                 chosen, future = waiting.popleft()
+                each(1)
                 try:
                     sample = future.result()
                 except InputError as error:

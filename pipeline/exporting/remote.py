@@ -4,15 +4,17 @@ Folders cannot change places there. New shards are uploaded first, then the card
 what is not needed any more goes last. A shard that had to be rewritten is replaced under its name.
 """
 
+import re
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, PipelineError, StoreError
 from pipeline.exporting.publishing import STATE, SUMS
+
+_SHARD = re.compile(r"data/[A-Za-z]\w*-[0-9]{5,}\.(tar|parquet)", re.ASCII).fullmatch
 
 LAST = ("README.md", SUMS, STATE)
 """What says that the rest is there."""
@@ -24,26 +26,22 @@ def is_url(output: str) -> bool:
 
 
 class RemoteFolder:
-    """Implements `Target` below a URL. The new files wait in a temporary folder of this machine."""
+    """Implements `Target` below a URL. The new files wait in a folder of this machine."""
 
-    def __init__(self, url: str) -> None:
-        """Raises `ConfigError` for a place that holds something else, `StoreError`."""
+    def __init__(self, url: str, stage: Path) -> None:
+        """``stage``: that folder. Raises `ConfigError` for a place that holds something else,
+        `StoreError`.
+        """
         self._url = url
-        self._files, self._root = opened(url)
-        self._stage = Path(tempfile.mkdtemp(prefix="pipeline-export-"))
-        try:
-            with remote_errors(url):
-                strange = self._files.exists(self._root) and bool(self._files.ls(self._root))
-                if strange and not self._files.exists(f"{self._root}/{STATE}"):
-                    raise ConfigError(
-                        f"--output {url}: holds something that is no export (name another place)"
-                    )
-        except BaseException:
-            self.discard()
-            raise
+        self._stage = stage
+        self._files, self._root = _opened(url)
+        with _remote_errors(url):
+            strange = self._files.exists(self._root) and bool(self._files.ls(self._root))
+            if strange and not self._files.exists(f"{self._root}/{STATE}"):
+                raise ConfigError(f"{url}: holds something that is no export (name another place)")
 
     def old(self, name: str) -> bytes | None:
-        with remote_errors(self._url):
+        with _remote_errors(self._url):
             try:
                 return bytes(self._files.cat_file(f"{self._root}/{name}"))
             except FileNotFoundError:
@@ -53,7 +51,7 @@ class RemoteFolder:
         yield from (self.old(name) or b"").decode("utf-8").splitlines()
 
     def has(self, name: str, size: int) -> bool:
-        with remote_errors(self._url):
+        with _remote_errors(self._url):
             try:
                 return bool(self._files.info(f"{self._root}/{name}")["size"] == size)
             except FileNotFoundError:
@@ -71,43 +69,62 @@ class RemoteFolder:
         self, new: Iterator[str], gone: Iterator[str], known: Callable[[str], bool]
     ) -> None:
         names = sorted(new, key=lambda name: (name in LAST, name == STATE, name))
-        with remote_errors(self._url):
+        with _remote_errors(self._url):
             for name in names:
-                upload(self._files, self._stage / name, f"{self._root}/{name}")
-            for name in gone:
+                _upload(self._files, self._stage / name, f"{self._root}/{name}")
+            for name in [*gone, *self._strays(set(names), known)]:
                 self._files.rm_file(f"{self._root}/{name}")
+
+    def _strays(self, new: Set[str], known: Callable[[str], bool]) -> Iterator[str]:
+        """Shards that an upload left which was cut off: readers take all that is called so."""
+        for path in self._files.find(f"{self._root}/data"):
+            name = path[len(self._root) + 1 :]
+            if _SHARD(name) and name not in new and not known(name):
+                yield name
 
     def discard(self) -> None:
         shutil.rmtree(self._stage, ignore_errors=True)
 
 
-def upload(files: Any, path: Path, key: str) -> None:
-    """Puts one file, whole."""
+def put_table(url: str, path: Path) -> None:
+    """Uploads one file, whole. Raises `ConfigError`, `StoreError`."""
+    files, key = _opened(url)
+    with _remote_errors(url):
+        _upload(files, path, key)
+
+
+def _upload(files: Any, path: Path, key: str) -> None:
     files.makedirs(key.rpartition("/")[0], exist_ok=True)
     files.put_file(str(path), key)
     size = files.info(key)["size"]
     if size != path.stat().st_size:
-        raise StoreError(f"{key}: arrived with {size} bytes instead of {path.stat().st_size}")
+        raise StoreError(
+            f"{key}: arrived with {size:,} bytes instead of {path.stat().st_size:,} (export again;"
+            " if it persists, check the storage)"
+        )
 
 
-def opened(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path in it. Raises `ConfigError`."""
+def _opened(url: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path in it."""
     import fsspec
 
-    try:
-        files, root = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise ConfigError(f"--output {url}: {error}") from error
+    with _remote_errors(url):
+        try:
+            files, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(f"{url}: {error} (such as s3://bucket/folder)") from error
     return files, str(root).rstrip("/")
 
 
 @contextmanager
-def remote_errors(url: str) -> Iterator[None]:
+def _remote_errors(url: str) -> Iterator[None]:
     try:
         yield
     except PipelineError:
         raise
-    except Exception as error:  # each file system has its own kinds
+    # No narrower type is common to what fsspec's file systems raise: botocore's, gcsfs' and
+    # paramiko's errors descend from Exception itself. Nothing goes on after it.
+    except Exception as error:
         raise StoreError(
             f"{url}: {str(error) or type(error).__name__} (check the credentials, the permission to"
             " write, and the connection)"

@@ -4,12 +4,12 @@ the number of samples. About 1 kB of disk for each.
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
+from pipeline.errors import StoreError
 from pipeline.exporting.choosing import Chosen
 from pipeline.exporting.preferring import Judged
 
@@ -33,6 +33,7 @@ class Scratch:
     """For one thread, in a folder of its own."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._connection = sqlite3.connect(folder / "scratch.db", isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = OFF")
         self._connection.execute("PRAGMA synchronous = OFF")
@@ -46,8 +47,13 @@ class Scratch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._connection.close()
+        if isinstance(error, sqlite3.Error):  # the ledger's and the sources' are said by them
+            raise StoreError(
+                f"{self._folder}: {error} (an export needs about 1 kB there for each example: make"
+                " room, and export again; what was there before is untouched)"
+            ) from error
 
     def want(self, chosen: Chosen) -> None:
         """A sample that belongs into the export. Of two with one key the first counts."""
@@ -73,14 +79,13 @@ class Scratch:
 
     def groups(self) -> Iterator[tuple[Judged, ...]]:
         """Judged edits that are variants of one, in the order of the first of each."""
-        with closing(self._connection.cursor()) as cursor:
-            for (group,) in cursor.execute(
-                "SELECT grouped FROM judged GROUP BY grouped ORDER BY min(number)"
-            ):
-                rows = self._connection.execute(
-                    "SELECT judged FROM judged WHERE grouped = ? ORDER BY number", (group,)
-                )
-                yield tuple([self._judged(one) for (one,) in rows.fetchall()])
+        for (group,) in self._connection.execute(
+            "SELECT grouped FROM judged GROUP BY grouped ORDER BY min(number)"
+        ):
+            rows = self._connection.execute(
+                "SELECT judged FROM judged WHERE grouped = ? ORDER BY number", (group,)
+            )
+            yield tuple([self._judged(one) for (one,) in rows.fetchall()])
 
     def dirty(self) -> frozenset[str]:
         """Shards that have something in them which is not wanted like that any more."""
@@ -129,9 +134,8 @@ class Scratch:
         return frozenset(split for (split,) in rows.fetchall())
 
     def _samples(self, statement: str, *values: object) -> Iterator[Chosen]:
-        with closing(self._connection.cursor()) as cursor:
-            for (chosen,) in cursor.execute(statement, values):
-                yield self._chosen(chosen)
+        for (chosen,) in self._connection.execute(statement, values):
+            yield self._chosen(chosen)
 
     def old_file(self, path: str, sha256: str) -> None:
         """A file of the present export, as its SHA256SUMS has it."""
@@ -155,22 +159,19 @@ class Scratch:
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Path and SHA-256 of all files of the new export, by path."""
-        with closing(self._connection.cursor()) as cursor:
-            yield from cursor.execute("SELECT path, sha256 FROM files ORDER BY path")
+        yield from self._connection.execute("SELECT path, sha256 FROM files ORDER BY path")
 
     def fresh_files(self) -> Iterator[str]:
         """The files that were written now, by path."""
-        with closing(self._connection.cursor()) as cursor:
-            for (path,) in cursor.execute("SELECT path FROM files WHERE fresh ORDER BY path"):
-                yield path
+        for (path,) in self._connection.execute("SELECT path FROM files WHERE fresh ORDER BY path"):
+            yield path
 
     def gone_files(self) -> Iterator[str]:
         """Files of the present export that the new one does not have."""
-        with closing(self._connection.cursor()) as cursor:
-            for (path,) in cursor.execute(
-                "SELECT path FROM old_files WHERE path NOT IN (SELECT path FROM files)"
-            ):
-                yield path
+        for (path,) in self._connection.execute(
+            "SELECT path FROM old_files WHERE path NOT IN (SELECT path FROM files)"
+        ):
+            yield path
 
     def changed(self) -> bool:
         """Whether the new export differs from the present one in any file."""

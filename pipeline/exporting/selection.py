@@ -4,47 +4,45 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import partial
 
-from pipeline.errors import ConfigError
-from pipeline.exporting.asked import Wish
 from pipeline.exporting.choosing import (
+    OWN,
     PAIRS,
     Layout,
     pairs_of,
     picture_layout,
     pictures_of,
 )
-from pipeline.exporting.filtering import check_columns, holds
+from pipeline.exporting.filtering import check_columns, check_measured, holds
 from pipeline.exporting.originals import Original, Originals
 from pipeline.exporting.preferring import PREFERENCES, judged, pairs
 from pipeline.exporting.scratch import Scratch
 from pipeline.exporting.sources import Sources, look_at
-from pipeline.exporting.splitting import WHOLE, split_of
+from pipeline.exporting.splitting import split_of
 from pipeline.exporting.tallying import Tally
+from pipeline.job.exports import Export
 from pipeline.ledger import LedgerReader
 from pipeline.ledger.material import ExportRow, export_rows, has_checks, most_inputs
 from pipeline.ledger.view import FIXED
 from pipeline.pictures.checks.likeness import Likeness
 
 
-def check_wish(wish: Wish, reader: LedgerReader) -> None:
-    """Raises `ConfigError` for columns that the ledger does not have."""
+def check_wish(wish: Export, reader: LedgerReader) -> None:
+    """Raises `ConfigError` for columns that there are not."""
     columns = reader.columns()
-    check_columns(wish.where, columns, checks=has_checks(reader))
-    if wish.split_by != "source" and wish.split_by not in columns:
-        raise ConfigError(
-            f"--split-by {wish.split_by}: the results have no such column (there are: source,"
-            f" {', '.join(columns)})"
-        )
+    own = [column.name for column in OWN]
+    exported = columns if wish.table else [*own, *columns[len(FIXED) :]]
+    check_columns(wish, columns, exported, checks=has_checks(reader))
 
 
-def layout_of(wish: Wish, reader: LedgerReader) -> Layout:
+def layout_of(wish: Export, reader: LedgerReader) -> Layout:
     """The columns of what is exported."""
     if wish.format == "instruct-pix2pix":
         return PAIRS
     if wish.format == "preferences":
         return PREFERENCES
     own = reader.columns()[len(FIXED) :]
-    return picture_layout(own, inputs=most_inputs(reader) if wish.source else 0)
+    inputs = most_inputs(reader) if wish.source else 0
+    return picture_layout(own, inputs=inputs, wanted=wish.columns)
 
 
 class Selection:
@@ -55,7 +53,7 @@ class Selection:
     """
 
     def __init__(
-        self, wish: Wish, layout: Layout, reader: LedgerReader, originals: Originals
+        self, wish: Export, layout: Layout, reader: LedgerReader, originals: Originals
     ) -> None:
         self._wish = wish
         self._layout = layout
@@ -65,16 +63,12 @@ class Selection:
         self.straddling = 0
         self.without_source = 0
 
-    def fill(
-        self,
-        scratch: Scratch,
-        sources: Sources | None,
-        takes_reader: LedgerReader,
-        each: Callable[[], None],
-    ) -> None:
-        """``sources``: where splits are by source. ``each``: after every edit."""
+    def fill(self, scratch: Scratch, sources: Sources | None, each: Callable[[int], None]) -> None:
+        """``sources``: where splits are by source. ``each``: hears of edits that are looked at."""
+        measured = set[str]()
         for row in export_rows(self._reader):
-            each()
+            each(1)
+            measured.update(row.checks)
             inputs = [self._originals.find(source, row.place) for source in row.inputs]
             # Of all edits, in the ledger's order: what is chosen today must not decide it.
             anchors = self._anchors(sources, inputs)
@@ -84,22 +78,16 @@ class Selection:
             if split is None:
                 self.straddling += 1
                 continue
-            self._put(scratch, row, inputs, split, takes_reader)
+            self._put(scratch, row, inputs, split)
+        check_measured(self._wish, measured)
         for group in scratch.groups() if self._wish.format == "preferences" else ():
             for chosen in pairs(group):
                 scratch.want(chosen)
 
-    def _put(
-        self,
-        scratch: Scratch,
-        row: ExportRow,
-        inputs: list[Original],
-        split: str,
-        takes_reader: LedgerReader,
-    ) -> None:
+    def _put(self, scratch: Scratch, row: ExportRow, inputs: list[Original], split: str) -> None:
         match self._wish.format:
             case "preferences":
-                takes = takes_reader.takes_of(row.id) if row.takes else ()
+                takes = self._reader.takes_of(row.id) if row.takes else ()
                 edit = judged(row, takes, inputs, split)
                 if edit is None:
                     return
@@ -122,8 +110,8 @@ class Selection:
         return sources.anchors(first.digest, partial(_look, first))
 
     def _split(self, row: ExportRow, anchors: tuple[str, ...]) -> str | None:
-        shares = self._wish.splits or WHOLE
-        if not self._wish.splits:
+        shares = self._wish.split
+        if not shares:
             return "train"
         if self._wish.split_by != "source":
             return split_of(str(row.values[self._wish.split_by] or ""), shares)
@@ -134,7 +122,7 @@ class Selection:
         return chosen_by(self._wish, row, judged_too=self._wish.format == "preferences")
 
 
-def chosen_by(wish: Wish, row: ExportRow, *, judged_too: bool = False) -> bool:
+def chosen_by(wish: Export, row: ExportRow, *, judged_too: bool = False) -> bool:
     """Whether an edit is wanted. Unless the wish speaks of statuses: tables have all edits, and
     what trains has those that succeeded, or (``judged_too``) any that somebody has judged.
     """
@@ -147,12 +135,15 @@ def chosen_by(wish: Wish, row: ExportRow, *, judged_too: bool = False) -> bool:
     return bool(row.values["status"] == "succeeded")
 
 
-def table_rows(wish: Wish, reader: LedgerReader) -> Iterator[dict[str, object]]:
+def table_rows(wish: Export, reader: LedgerReader) -> Iterator[dict[str, object]]:
     """The rows of a table, in the manifest's order. Streams."""
     if wish.where or wish.only:
+        measured = set[str]()
         for row in export_rows(reader, in_manifest_order=True):
+            measured.update(row.checks)
             if chosen_by(wish, row):
                 yield row.values
+        check_measured(wish, measured)
     else:
         yield from reader.results()
 

@@ -8,14 +8,20 @@ from pathlib import Path
 import msgspec
 
 from pipeline.exporting.choosing import Chosen, Layout
+from pipeline.exporting.originals import Pictures
 from pipeline.exporting.publishing import Target, sha256_of
 from pipeline.exporting.reading import LeftOut, samples
 from pipeline.exporting.scratch import Scratch
-from pipeline.exports import ShardWriter
+from pipeline.exports import shard_writer
 from pipeline.exports.samples import Sample, weight
+from pipeline.job.exports import Export
 
 END_BYTES = 16_384
 """What ends a tar, and a Parquet file's own account of itself, at least."""
+
+
+WHATEVER_SIZE = 1 << 62
+"""Of a shard that is written again with less in it."""
 
 
 class Shards(msgspec.Struct):
@@ -67,23 +73,29 @@ class ShardFolder:
         target: Target,
         scratch: Scratch,
         layout: Layout,
-        writer: ShardWriter,
-        extension: str,
-        *,
-        limit: int,
+        wish: Export,
     ) -> None:
         self._target = target
         self._scratch = scratch
         self._layout = layout
-        self._writer = writer
-        self._extension = extension
-        self._limit = limit
+        self._writer, self._extension = shard_writer(wish.format)
+        self._limit = wish.shard_size
         self.done = Shards(sizes={}, samples={})
 
     def update(
-        self, known: dict[str, int], read_one: Callable[[Chosen], Sample], left_out: LeftOut
+        self,
+        known: dict[str, int],
+        pictures: Pictures,
+        left_out: LeftOut,
+        each: Callable[[int], None],
     ) -> None:
-        """``known``: the sizes of the shards that are there, by name, if they may be kept."""
+        """``known``: the sizes of the shards that are there, by name, if they may be kept.
+        ``each``: hears of samples that are done.
+        """
+
+        def read(wanted: Iterator[Chosen], limit: int) -> Cutting:
+            return Cutting(samples(wanted, pictures, left_out, each), limit)
+
         for shard, size in list(known.items()):
             index = self._target.old(index_name(shard)) if self._target.has(shard, size) else None
             if index is None:  # taken away, cut short: made again
@@ -98,9 +110,10 @@ class ShardFolder:
             split = split_in(shard)
             if shard not in dirty:
                 self._keep(shard, known[shard])
+                each(counts[shard])
                 self.done.samples[split] = self.done.samples.get(split, 0) + counts[shard]
                 continue
-            rest = Cutting(samples(self._scratch.remaining(shard), read_one, left_out), 1 << 62)
+            rest = read(self._scratch.remaining(shard), WHATEVER_SIZE)
             if rest.more:
                 self._write(shard, rest)
                 self.done.rewritten += 1
@@ -110,7 +123,7 @@ class ShardFolder:
             number = 1 + max(
                 (number_in(shard) for shard in known if split_in(shard) == split), default=-1
             )
-            cutting = Cutting(samples(self._scratch.new(split), read_one, left_out), self._limit)
+            cutting = read(self._scratch.new(split), self._limit)
             while cutting.more:
                 self._write(f"data/{split}-{number:05}{self._extension}", cutting)
                 self.done.written += 1

@@ -1,12 +1,8 @@
 """Which split something is in: a function of its name alone, so that it never changes."""
 
 import hashlib
-from collections.abc import Sequence
 
-Shares = Sequence[tuple[str, float]]
-
-WHOLE: Shares = (("train", 1.0),)
-"""Without a wish, all is one split."""
+from pipeline.job.exports import Shares
 
 
 def split_of(name: str, shares: Shares) -> str:

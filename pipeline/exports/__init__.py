@@ -21,6 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, BinaryIO, Protocol, TextIO, cast
 
+from pipeline.durable import sync_folder
 from pipeline.errors import ConfigError, StoreError
 from pipeline.exports.samples import Column, Sample
 
@@ -106,7 +107,7 @@ def _replacing(path: Path, mode: str, **how: Any) -> Iterator[IO[Any]]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _flush_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise StoreError(
             f"{path}: cannot be written ({error.strerror or error}): close it if another program "
@@ -116,13 +117,3 @@ def _replacing(path: Path, mode: str, **how: Any) -> Iterator[IO[Any]]:
     finally:
         with suppress(OSError):  # gone when all went well
             temporary.unlink()
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there, and need not be
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,7 @@ import msgspec
 from PIL import Image, ImageDraw
 
 from pipeline.exporting.entrance import export
-from pipeline.exporting.writing import ExportResult
+from pipeline.exporting.result import ExportResult
 from pipeline.ledger import open_ledger
 from pipeline.models import Edit, ImageRef, Record, StoredImage
 from pipeline.pictures.prepare import digest_file
@@ -179,3 +179,15 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def check_sums(folder: Path) -> None:
+    """Every file of an export is as its SHA256SUMS says, and there are no others."""
+    lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    said = {line[66:]: line[:64] for line in lines}
+    found = {
+        name: hashlib.sha256(data).hexdigest()
+        for name, data in contents(folder).items()
+        if name != "SHA256SUMS"
+    }
+    assert said == found

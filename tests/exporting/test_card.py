@@ -74,11 +74,17 @@ def test_the_command_names_what_is_missing(shop: Studio, command: Command) -> No
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--format", "zip", "--output", "x"], "there is no such format"),
+        (["--format", "zip", "--output", "x"], "there is no format 'zip' (there are csv, jsonl"),
         (["--format", "csv", "--output", "x.csv", "--source"], "one table without pictures"),
         (["--format", "folder", "--output", "x", "--shard-size", "1GB"], "one file a picture"),
-        (["--format", "webdataset", "--output", "x", "--shard-size", "1"], "100kB at least"),
-        (["--format", "webdataset", "--output", "x", "--split-by", "a"], "give --split"),
+        (
+            ["--format", "webdataset", "--output", "x", "--shard-size", "1"],
+            "--shard-size: must be at least 100000",
+        ),
+        (
+            ["--format", "webdataset", "--output", "x", "--split-by", "a"],
+            "--split-by: it says how to split: say what into as well",
+        ),
         (["--format", "csv", "--output", "."], "is a folder: name a file"),
     ],
 )

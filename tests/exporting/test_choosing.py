@@ -7,9 +7,10 @@ import msgspec
 import pandas as pd
 import pytest
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, StoreError
 from pipeline.exporting.choosing import key_of
-from pipeline.exporting.filtering import condition
+from pipeline.exporting.splitting import split_of
+from pipeline.job.exports import asked, shares
 from pipeline.ledger import open_decisions
 from pipeline.models import Decision
 from pipeline.stores import open_shelf
@@ -86,6 +87,11 @@ class TestFilters:
         shop.export("parquet-images", where=["check:not_blank>=20"])
         assert ids(shop) == ["b"], "every picture of an edit has to be so"
 
+        for kind in ("parquet-images", "jsonl"):
+            with pytest.raises(ConfigError, match=r"'not_blnk' \(did you mean 'not_blank'\?\)"):
+                shop.export(kind, f"other-{kind}", where=["check:not_blnk!=20"])
+        assert [path.name for path in shop.data.iterdir()] == ["set"]
+
     def test_tables_are_filtered_and_have_every_status_otherwise(self, shop: Studio) -> None:
         shop.export("jsonl", "all.jsonl")
         shop.export("jsonl", "some.jsonl", where=["status!=succeeded"], only=["[cd]"])
@@ -97,7 +103,7 @@ class TestFilters:
     @pytest.mark.parametrize("text", ["", "=red", "colour", "price<1|2"])
     def test_conditions_that_cannot_be_are_refused(self, text: str) -> None:
         with pytest.raises(ConfigError, match="--where"):
-            condition(text)
+            asked(format="csv", output="x", where=[text])
 
     def test_an_unknown_column_says_which_one_was_meant(self, shop: Studio) -> None:
         with pytest.raises(ConfigError, match=r"'color'.*did you mean 'colour'"):
@@ -141,6 +147,37 @@ class TestMissing:
         assert "was changed since it was sent" in result.missing[0].why
         assert "is not there" in result.missing[1].why
         assert studio.export("webdataset", "without").exit_code == 0, "sources are not asked for"
+
+    def test_pictures_of_a_store_are_fetched_and_missed_one_by_one(self, studio: Studio) -> None:
+        import fsspec
+
+        files = fsspec.filesystem("memory")
+        studio.sourced(3)
+        store = f"memory://{studio.folder.name}-{id(studio)}/pictures"
+        studio.job.write_text(studio.job.read_text() + f"outputs: {{store: '{store}'}}\n")
+        for path in (studio.outputs / "images").iterdir():
+            files.pipe_file(
+                f"{store.removeprefix('memory:/')}/images/{path.name}", path.read_bytes()
+            )
+            path.unlink()
+        files.rm_file(f"{store.removeprefix('memory:/')}/images/e1-0.png")
+        result = studio.export("webdataset")
+        assert (result.samples, result.exit_code) == ({"train": 2}, 3)
+        assert [(one.id, one.why) for one in result.missing] == [
+            ("e1-0", "images/e1-0.png: is not there (see: pipeline fsck)")
+        ]
+
+    def test_a_store_that_does_not_answer_ends_the_export(self, studio: Studio) -> None:
+        """Else all pictures of that moment would be missing."""
+        studio.sourced(3)
+        studio.export("webdataset")
+        before = contents(studio.data / "set")
+        studio.sourced(1, first=3)
+        nowhere = "outputs: {store: 'http://127.0.0.1:9/pictures'}\n"
+        studio.job.write_text(studio.job.read_text() + nowhere)
+        with pytest.raises(StoreError, match=r"127\.0\.0\.1:9/pictures: cannot fetch images/e3-0"):
+            studio.export("webdataset")
+        assert contents(studio.data / "set") == before
 
     def test_once_it_is_back_it_is_added(self, studio: Studio) -> None:
         studio.sourced(3)
@@ -191,6 +228,20 @@ class TestPreferences:
         assert all(one["bytes"] == chosen for one in rows["chosen"])
         taken = (studio.outputs / "takes/mug/1-v1.png").read_bytes()
         assert taken in [one["bytes"] for one in rows["rejected"]]
+
+    def test_no_pair_reaches_over_two_splits(self, studio: Studio) -> None:
+        """Else what one maker's pictures taught would be tested with them."""
+        name = studio.source("s.png", drawing(1))
+        halves = "train=0.5,test=0.5"
+        sides = {split_of(f"m{n}", shares(halves)): f"m{n}" for n in range(20)}
+        for number, (word, split) in enumerate(
+            [("approved", "train"), ("rejected", "train"), ("rejected", "test")]
+        ):
+            maker = {"maker": sides[split]}
+            studio.add(studio.edit(f"e{number}", [name], result=number, variables=maker))
+            decide(studio, f"e{number}", word)
+        found = studio.export("preferences", split=halves, split_by="maker")
+        assert found.samples == {"train": 1}
 
     def test_without_decisions_there_is_nothing_to_prefer(self, studio: Studio) -> None:
         studio.sourced(2)

@@ -8,8 +8,8 @@ import pytest
 from PIL import ImageEnhance
 
 from pipeline.errors import ConfigError
-from pipeline.exporting.asked import splits
 from pipeline.exporting.splitting import split_of
+from pipeline.job.exports import asked, shares
 from tests.exporting.studio import Studio, contents, drawing, file_of
 
 HALVES = "train=0.5,test=0.5"
@@ -95,7 +95,7 @@ def test_a_late_bridge_between_two_splits_is_left_out(studio: Studio) -> None:
     for red in range(0, 200, 3):
         names = [(f"r{red}", red), (f"r{red + 40}", red + 40)]
         digests = [_digest(file_of(shade(value))) for _, value in names]
-        if split_of(digests[0], splits(HALVES)) != split_of(digests[1], splits(HALVES)):
+        if split_of(digests[0], shares(HALVES)) != split_of(digests[1], shares(HALVES)):
             break
     first, second = names
     studio.add(
@@ -146,13 +146,13 @@ def test_splits_by_a_column_keep_its_values_together(studio: Studio) -> None:
     for edit_id, split in homes(studio.data / "set").items():
         by_maker[int(edit_id[1:]) % 6].add(split)
     assert all(len(found) == 1 for found in by_maker.values())
-    with pytest.raises(ConfigError, match="no such column"):
+    with pytest.raises(ConfigError, match="split by: there is no column 'brand'"):
         studio.export("parquet-images", "x", split=HALVES, split_by="brand")
 
 
 def test_shares_come_out_as_they_were_wanted() -> None:
-    shares = splits("train=0.9, validation=0.05, test=0.05")
-    found = [split_of(f"{n}", shares) for n in range(20_000)]
+    wanted = shares("train=0.9, validation=0.05, test=0.05")
+    found = [split_of(f"{n}", wanted) for n in range(20_000)]
     assert found.count("train") / 20_000 == pytest.approx(0.9, abs=0.01)
     assert found.count("test") / 20_000 == pytest.approx(0.05, abs=0.01)
 
@@ -161,5 +161,5 @@ def test_shares_come_out_as_they_were_wanted() -> None:
     "text", ["train", "train=0.5", "train=0.5,train=0.5", "a b=1", "train=2,test=-1", "=1", ""]
 )
 def test_shares_that_cannot_be_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="--split"):
-        splits(text)
+    with pytest.raises(ConfigError, match="--split: "):
+        asked(format="folder", output="x", split=text)
