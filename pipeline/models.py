@@ -8,21 +8,20 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from pipeline.errors import CostSource as CostSource
+
 Status = Literal["succeeded", "failed", "refused", "rejected", "unknown", "pending"]
 """Of an edit. ``unknown``: sent, outcome not known. ``pending``: no record yet, or asked
 for anew by the next run."""
 
 AttemptStatus = Literal["started", "succeeded", "failed", "refused", "unknown"]
 
-DecisionWord = Literal["approved", "rejected", "redo", "undecided"]
-"""What a person says of an edit's pictures. ``undecided`` takes back what was said before."""
+DecisionWord = Literal["approved", "rejected", "redo", "undecided", "restore"]
+"""What a person says of an edit's pictures. ``undecided`` takes back what was said before;
+``restore`` takes an earlier picture back."""
 
 PromptMode = Literal["append", "replace"]
 """What a redo's note does to the prompt: a line more, or another prompt."""
-
-CostSource = Literal["header", "body", "catalog", "log", "none"]
-"""Who said what an attempt cost. ``log``: the provider's books, read later. ``none``: nobody did
-and the price is unknown."""
 
 
 class ParameterSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,12 +235,14 @@ class FinishedPicture(msgspec.Struct, frozen=True, kw_only=True):
     """What was made of a stored picture: its padding off, its size, its transparency.
 
     ``path``: relative to the outputs folder, forward slashes. ``position``: of the picture it was
-    made of, from 1, whose ``source_sha256`` that is.
+    made of, from 1, whose ``source_sha256`` that is. ``made_as``: of `finishing.made_as`; empty in
+    older ledgers.
     """
 
     position: int
     path: str
     source_sha256: str
+    made_as: str = ""
 
 
 class PictureLikeness(msgspec.Struct, frozen=True, kw_only=True):
@@ -286,7 +287,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     ``note``: why, or for a redo what to add to the prompt (``append``) or to ask instead
     (``replace``). ``fingerprint``: of the record that was looked at; empty: the present one.
-    ``decided_at``: seconds since the epoch; ``None``: now.
+    ``decided_at``: seconds since the epoch; ``None``: now. ``take``: of ``restore``, the number of
+    the take that is to be the record again.
     """
 
     id: str
@@ -295,10 +297,13 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     prompt_mode: PromptMode = "append"
     fingerprint: str = ""
     decided_at: float | None = None
+    take: int | None = None
 
 
-class RedoStep(msgspec.Struct, frozen=True):
-    """One redo of an edit: what its note does to the prompt."""
+class Redo(msgspec.Struct, frozen=True):
+    """How an edit is asked for because people wanted another picture: what stands in the place of
+    the manifest's own prompt and variant.
+    """
 
-    note: str
-    prompt_mode: PromptMode
+    prompt: str
+    variant: int

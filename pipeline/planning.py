@@ -6,13 +6,13 @@ Synchronous, lazy, and for one thread: a million rows stream through it.
 import hashlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Literal, Protocol
 
 import msgspec
 
 from pipeline.errors import InputError
-from pipeline.models import Edit, ImageRef, ModelSpec, Problem, RedoStep, Status, StoredImage
+from pipeline.models import Edit, ImageRef, ModelSpec, Problem, Redo, Status, StoredImage
 
 State = Literal["new", "changed", "again", "redo", "unchanged", "kept"]
 """``again``: asked before and failed. ``redo``: a person wants another picture. ``kept``: refused
@@ -58,22 +58,7 @@ class History(Protocol):
 
     def images_of(self, edit_id: str) -> tuple[StoredImage, ...]: ...
 
-    def redos_of(self, edit_id: str, base: str) -> tuple[RedoStep, ...]: ...
-
-
-def redone(edit: Edit, steps: Sequence[RedoStep]) -> Edit:
-    """The edit as it is asked for after these redos, the oldest first.
-
-    Each is one variant more. Notes that are appended make a line each, behind the prompt as it was
-    asked for before; one that replaces is the whole prompt from there on.
-    """
-    prompt = edit.prompt
-    for step in steps:
-        if step.prompt_mode == "replace" and step.note:
-            prompt = step.note
-        elif step.note:
-            prompt = f"{prompt}\n{step.note}"
-    return msgspec.structs.replace(edit, prompt=prompt, variant=edit.variant + len(steps))
+    def redo_of(self, edit_id: str, base: str) -> Redo | None: ...
 
 
 class Planner:
@@ -127,9 +112,10 @@ class Planner:
         base = ""
         # Looked up only where something differs: a million unchanged rows pay nothing for it.
         if known is not None and (known[0] != fingerprint or known[1] == "pending"):
-            steps = self._history.redos_of(edit.id, fingerprint) if self._history else ()
-            if steps:
-                edit, base = redone(edit, steps), fingerprint
+            redo = self._history.redo_of(edit.id, fingerprint) if self._history else None
+            if redo is not None:
+                edit = msgspec.structs.replace(edit, prompt=redo.prompt, variant=redo.variant)
+                base = fingerprint
                 fingerprint = self._fingerprint(edit, digests)
         state = self._state(known, fingerprint, is_redo=bool(base))
         return Planned(

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import pytest
@@ -19,7 +19,7 @@ from pipeline import Decision, api
 from pipeline.decisions.deciding import ReviewResult
 from pipeline.emulator.testing import RunningEmulator
 from pipeline.errors import ConfigError, LedgerError, ManifestError
-from pipeline.ledger import Decisions, LedgerReader, open_decisions, open_reader
+from pipeline.ledger import Applied, Decisions, LedgerReader, open_decisions, open_reader
 from pipeline.running import RunResult
 from pipeline.stores import open_shelf
 from tests.conftest import Shop, command_line, environment
@@ -436,6 +436,22 @@ class TestTakingBack:
         assert api.plan(done.job).unchanged == 4
 
 
+def test_a_redo_whose_row_left_the_manifest_is_not_promised(command: Command, done: Shop) -> None:
+    whole = done.manifest.read_text()
+    done.manifest.write_text(whole.replace("e1,mug.jpg,edit number 1\n", ""))
+    result = review(done, table(done, "id,decision\ne1,redo\ne2,redo\n"))
+    assert (result.redo, result.waiting, result.waiting_usd) == (2, 1, pytest.approx(0.042))
+    [note] = result.notes
+    assert "no run asks for 1 to be redone, e1: " in note
+    said = command("report", done.job)
+    assert "no run asks for 1 redo, e1: their rows left the manifest" in said.stdout
+    done.manifest.write_text("no,header\n")
+    assert "was not looked at: " in say(done, "e3", "approved").notes[0]
+    assert "no run asks" not in command("report", done.job).stdout
+    done.manifest.write_text(whole)
+    assert say(done, "e0", "approved").notes == ()
+
+
 class TestWhatIsWrong:
     @pytest.mark.parametrize(
         ("row", "words"),
@@ -607,7 +623,7 @@ class TestTheCommand:
         assert said.returncode == 0, said.stderr
         for words in ("1  approved", "1  rejected", "1  to be redone"):
             assert words in said.stdout
-        assert f"pipeline run {done.job}   (asks again for 1 edit, $0.04)" in said.stdout
+        assert f"pipeline run {done.job}   (asks again for 1 edit, $0.042)" in said.stdout
 
     def test_what_is_left_out_ends_with_three(self, command: Command, done: Shop) -> None:
         decisions = table(done, f"id,decision,fingerprint\ne0,approved,{'0' * 64}\n")
@@ -657,6 +673,7 @@ from pipeline.ledger import open_reader
 job, ledger, stop = sys.argv[1:]
 from pathlib import Path
 words = ("approved", "rejected", "redo")
+print("ready", flush=True)
 while not Path(stop).exists():
     reader = open_reader(Path(ledger))
     if reader is None:
@@ -676,37 +693,59 @@ while not Path(stop).exists():
 """
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def log_of(log: IO[str]) -> str:
+    return Path(log.name).read_text()
+
+
 class TestBesideARun:
     def test_two_processes_write_and_neither_loses_anything(
         self, shop: Shop, emulator: Emulators
     ) -> None:
         """One process runs the job, another decides about each picture as soon as it is there."""
         endpoint = emulator(**PLAIN, latency={"median_s": 0.01})
+        endpoint.hold(after=100)
         shop.with_edits(150, limits={"concurrency": 8, "adaptive": False})
         over = shop.folder / "over"
         ledger = shop.outputs / "ledger.db"
-        reviewer = subprocess.Popen(
-            [sys.executable, "-c", REVIEWER, str(shop.job), str(ledger), str(over)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
-        try:
-            running = subprocess.run(
-                command_line("run", shop.job, "--base-url", endpoint.url, "--no-preflight"),
-                capture_output=True,
-                text=True,
+        with (shop.folder / "said").open("w+") as said, (shop.folder / "log").open("w+") as log:
+            reviewer = subprocess.Popen(
+                [sys.executable, "-c", REVIEWER, str(shop.job), str(ledger), str(over)],
+                stdout=said,
+                stderr=log,
                 env=environment(),
-                timeout=120,
             )
-        finally:
-            over.touch()
-            said, complaints = reviewer.communicate(timeout=60)
-        assert running.returncode == 0, running.stderr
-        assert reviewer.returncode == 0, complaints
-        decided = dict(line.split() for line in said.splitlines())
-        assert len(decided) > 20, "it was to decide while the run went on"
+
+            def heard() -> list[str]:
+                assert reviewer.poll() is None, log_of(log)
+                return Path(said.name).read_text().splitlines()
+
+            try:
+                wait_until(lambda: heard() == ["ready"])
+                running = subprocess.Popen(
+                    command_line("run", shop.job, "--base-url", endpoint.url, "--no-preflight"),
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    env=environment(),
+                )
+                try:
+                    wait_until(lambda: len(heard()) > 50 or running.poll() is not None)
+                    assert running.poll() is None, log_of(log)
+                    endpoint.go_on()
+                    assert running.wait(60) == 0, log_of(log)
+                finally:
+                    running.kill()
+                    running.wait(60)
+            finally:
+                over.touch()
+                assert reviewer.wait(60) == 0, log_of(log)
+        decided = dict(line.split() for line in (shop.folder / "said").read_text().splitlines()[1:])
         assert endpoint.bill.pictures == 150
         found = results(shop)
         assert len(found) == 150
@@ -733,7 +772,8 @@ class TestBesideARun:
     def test_an_edit_that_is_being_asked_for_is_left_alone(
         self, done: Shop, emulator: Emulators
     ) -> None:
-        slow = emulator(**PLAIN, latency={"median_s": 2.0})
+        slow = emulator(**PLAIN)
+        slow.hold()
         asking = threading.Thread(
             target=lambda: asyncio.run(
                 api.retry(
@@ -743,10 +783,7 @@ class TestBesideARun:
         )
         asking.start()
         try:
-            deadline = time.monotonic() + 30
-            while not rows(done, "SELECT 1 FROM attempts WHERE status = 'started'"):
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
+            wait_until(lambda: bool(rows(done, "SELECT 1 FROM attempts WHERE status = 'started'")))
             before = files(done)
             result = review(
                 done, [Decision(id="e1", decision="redo"), Decision(id="e2", decision="redo")]
@@ -756,7 +793,9 @@ class TestBesideARun:
             assert files(done)["images/e1.png"] == before["images/e1.png"]
             assert say(done, "e1", "approved").approved == 1
         finally:
-            asking.join()
+            slow.go_on()
+            asking.join(60)
+        assert not asking.is_alive()
         assert results(done)["e1"]["decision"] is None, "that was about the picture before"
 
 
@@ -849,3 +888,66 @@ def test_a_crash_leaves_a_picture_twice_and_never_none(
     assert api.plan(done.job).redo == took
     run(done, endpoint)
     assert set(files(done)) >= {"images/e1.png"}
+
+
+class Interposed:
+    """A shelf beside which something else happens, before its first copy."""
+
+    def __init__(self, shop: Shop, first: Callable[[], object]) -> None:
+        self._shelf = open_shelf(shop.outputs)
+        self._first: Callable[[], object] | None = first
+        self.copied: list[str] = []
+
+    def holds(self, path: str) -> bool:
+        return self._shelf.holds(path)
+
+    def copy(self, path: str, target: str) -> bool:
+        first, self._first = self._first, None
+        if first is not None:
+            first()
+        self.copied.append(target)
+        return self._shelf.copy(path, target)
+
+    def remove(self, path: str) -> None:
+        self._shelf.remove(path)
+
+
+def taken(shop: Shop, shelf: Interposed, *decisions: Decision) -> Applied:
+    opened = open_decisions(shop.outputs / "ledger.db")
+    assert opened is not None
+    with opened as ledger:
+        return ledger.apply(decisions, shelf, now=time.time())
+
+
+def test_a_slow_store_does_not_hold_the_ledger(done: Shop) -> None:
+    """A run that could not write for half a minute would end."""
+
+    def write() -> None:
+        other = sqlite3.connect(done.outputs / "ledger.db", timeout=0, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("COMMIT")
+        other.close()
+
+    shelf = Interposed(done, write)
+    assert taken(done, shelf, Decision(id="e1", decision="redo")).redo == 1
+    assert shelf.copied == ["takes/e1-v1.png"]
+
+
+def test_a_picture_that_comes_while_the_old_one_is_copied_is_not_lost(
+    done: Shop, emulator: Emulators
+) -> None:
+    """The decision is about the old one; its copy is not left behind."""
+    endpoint = emulator()
+
+    def run_again() -> None:
+        done.manifest.write_text(done.manifest.read_text().replace("number 1", "number one"))
+        assert run(done, endpoint).totals.succeeded == 1
+
+    before = results(done)["e1"]["fingerprint"]
+    shelf = Interposed(done, run_again)
+    decision = Decision(id="e1", decision="redo", fingerprint=before)
+    assert [one.why for one in taken(done, shelf, decision).left] == ["stale"]
+    row = results(done)["e1"]
+    assert (row["status"], row["images"], row["decision"]) == ("succeeded", "images/e1.png", None)
+    assert not (done.outputs / "takes" / "e1-v1.png").exists()
+    assert asyncio.run(api.fsck(done.job)).counts == {}

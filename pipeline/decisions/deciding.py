@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, cast
@@ -19,7 +19,8 @@ from pipeline.ledger.rows import LeftWhy
 from pipeline.manifest.problems import listed
 from pipeline.manifest.templates import MAX_LENGTH
 from pipeline.models import Decision, ModelSpec
-from pipeline.preview import ledger_path, problem_list
+from pipeline.preview import ledger_path, orphaned_redos, problem_list
+from pipeline.preview.orphans import WAY_OUT
 from pipeline.stores import open_shelf
 
 
@@ -44,6 +45,7 @@ class ReviewResult(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int
     redo: int
     undecided: int
+    restored: int
     unchanged: int
     left: tuple[LeftOut, ...]
     waiting: int
@@ -116,7 +118,8 @@ def review_job(
 
     ``places``: of decisions, by id; ``problems``: what is wrong already, by place. ``strict``: if
     any decision is wrong in itself, nothing is applied; else those are left out with the others.
-    ``table``: ``results.csv`` follows at once. Raises `ConfigError`, `ManifestError` (with every
+    ``table``: ``results.csv`` follows at once, and the manifest is asked whether every redo still
+    has its row. Raises `ConfigError`, `ManifestError` (with every
     problem), `LedgerError`, `StoreError`.
     """
     path = ledger_path(job)
@@ -141,12 +144,14 @@ def review_job(
             write_results_csv(
                 reader.columns(), reader.results(), job.outputs.directory / "results.csv"
             )
-        waiting, usd = _waiting(job, model, reader)
+        gone, more = _without_row(job, reader) if table else ((), ())
+        waiting, usd = _waiting(job, model, reader, gone)
     if applied.redone:
         notes += (
             f"{applied.redone:,} redone by these very words before: for yet another picture, change"
             " the note, or give the row the time of the new decision (decided_at)",
         )
+    notes += more
     return _result(job, applied, places, waiting=waiting, usd=usd, notes=notes, dry_run=dry_run)
 
 
@@ -163,9 +168,26 @@ def _named(problems: Mapping[str, str], wrong: Sequence[Left], places: Mapping[s
     return f"{problem_list(lines, len(lines))}\nNothing was changed."
 
 
-def _waiting(job: Job, model: ModelSpec, reader: LedgerReader) -> tuple[int, float | None]:
+def _without_row(job: Job, reader: LedgerReader) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Edits that wait for a redo which no run asks for, and what to say of them."""
+    try:
+        gone = orphaned_redos(job, reader)
+    except ConfigError as error:  # the decisions are taken all the same
+        return (), (f"whether every redo has its row was not looked at: {error}",)
+    if not gone:
+        return (), ()
+    return gone, (f"no run asks for {len(gone):,} to be redone, {listed(gone)}: {WAY_OUT}",)
+
+
+def _waiting(
+    job: Job, model: ModelSpec, reader: LedgerReader, gone: Collection[str]
+) -> tuple[int, float | None]:
     price = model.price_usd if job.endpoint.price_usd is None else job.endpoint.price_usd
-    pictures = [model.count(parameters) for parameters in reader.waiting_redos()]
+    pictures = [
+        model.count(parameters)
+        for edit_id, parameters in reader.waiting_redos()
+        if edit_id not in gone
+    ]
     return len(pictures), None if price is None else round(price * sum(pictures), 6)
 
 
@@ -184,6 +206,7 @@ def _result(
         rejected=applied.rejected,
         redo=applied.redo,
         undecided=applied.undecided,
+        restored=applied.restored,
         unchanged=applied.unchanged,
         left=tuple(
             [

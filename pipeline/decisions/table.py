@@ -15,7 +15,7 @@ from pipeline.manifest.problems import RowError, did_you_mean, listed, quoted
 from pipeline.manifest.text_lines import text_lines
 from pipeline.models import Decision, DecisionWord, PromptMode
 
-COLUMNS = ("id", "decision", "note", "prompt_mode", "fingerprint", "decided_at")
+COLUMNS = ("id", "decision", "note", "prompt_mode", "fingerprint", "decided_at", "take")
 NEEDED = ("id", "decision")
 
 WORDS: tuple[DecisionWord, ...] = get_args(DecisionWord)
@@ -135,15 +135,18 @@ def _decision(row: Mapping[str, str]) -> Decision | None:
         return None
     if not row["id"]:
         raise RowError("no id (say which edit is meant)")
+    said = cast(DecisionWord, _one_of(WORDS, word, "decision"))
     return Decision(
         id=row["id"],
-        decision=cast(DecisionWord, _one_of(WORDS, word, "decision")),
+        decision=said,
         note=row.get("note", ""),
         prompt_mode=cast(
             PromptMode, _one_of(MODES, row.get("prompt_mode") or "append", "prompt_mode")
         ),
         fingerprint=row.get("fingerprint", "").lower(),
         decided_at=_moment(row.get("decided_at", "")),
+        # In a copy of results.csv, a manifest's own column may have that name.
+        take=_number(row.get("take", "")) if said == "restore" else None,
     )
 
 
@@ -155,6 +158,15 @@ def _one_of(words: Sequence[str], written: str, column: str) -> str:
             f" {listed(words)}"
         )
     return found
+
+
+def _number(written: str) -> int | None:
+    if not written:
+        return None
+    number = written.removesuffix(".0")  # as a spreadsheet may write it
+    if not (number.isascii() and number.isdecimal() and len(number) < 10):
+        raise RowError(f"take {quoted(written)} is no number of a take (such as 1; see the page)")
+    return int(number)
 
 
 def _moment(written: str) -> float | None:

@@ -211,7 +211,7 @@ def _taken(row: DetailRow, take: TakeRow) -> Iterator[Picture]:
             position=position,
             place=row.place,
             image=image,
-            variant=take.variant,
+            take=take.number,
         )
 
 
@@ -260,6 +260,7 @@ def _check(check: PictureCheck) -> dict[str, Any]:
 
 def _take(row: DetailRow, take: TakeRow, links: Links) -> dict[str, Any]:
     return {
+        "number": take.number,
         "variant": take.variant,
         "prompt": take.prompt,
         "decision": take.decision,

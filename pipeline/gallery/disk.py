@@ -1,18 +1,20 @@
 """Pictures as they lie on this machine: where each is, and how a page beside them links to it."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from pipeline.errors import InputError, PipelineError
+from pipeline.errors import InputError, StoreError
 from pipeline.gallery.links import Picture, Shown, is_local, is_remote
 from pipeline.gallery.shelf import KEY_LENGTH, Shelf
 from pipeline.pictures.prepare import digest_file
 from pipeline.pictures.thumbnails import Original
+from pipeline.stores import Shelf as StoreShelf
+from pipeline.stores import open_shelf
 
 SHOWN_BY_BROWSERS = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".avif")
 """Of others (HEIC, TIFF) a page can show the preview only."""
@@ -133,22 +135,22 @@ def _start(folder: str, report: str) -> str:
 
 
 def remote_reader(url: str) -> Callable[[str], bytes]:
-    """Reads a picture of a store that fsspec speaks, by its path. Raises `InputError`."""
-    import fsspec
-
-    opened: list[tuple[Any, str]] = []
+    """Reads a picture of a remote store, by its path. Raises `InputError`, and `JobError` where the
+    store's file system is not installed.
+    """
+    opened: list[StoreShelf] = []
 
     def read(path: str) -> bytes:
         try:
             if not opened:
-                opened.append(fsspec.core.url_to_fs(url))
-            files, root = opened[0]
-            return bytes(files.cat_file(f"{str(root).rstrip('/')}/{path}"))
-        except PipelineError:
-            raise
-        except Exception as error:  # each file system has its own kinds
-            text = str(error).split("\n")[0][:200] or type(error).__name__
-            raise InputError(f"{path}: cannot be read from {url} ({text})") from error
+                opened.append(open_shelf(Path(), url))
+            with tempfile.TemporaryDirectory(prefix="pipeline-picture-") as folder:
+                file = Path(folder) / "picture"
+                if opened[0].fetch(path, file):
+                    return file.read_bytes()
+        except (StoreError, OSError) as error:
+            raise InputError(f"{path}: cannot be read from {url} ({error})") from error
+        raise InputError(f"{path}: it is not in {url} (was it removed there?)")
 
     return read
 

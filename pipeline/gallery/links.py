@@ -11,7 +11,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """One picture of an edit. ``position``: from 1, among its kind.
 
     An ``input`` has a ``source``, as the manifest spells it (a data URI is cut), and the ``place``
-    (file:row) that spelled it. An ``output``, or one of a ``take`` (an earlier ``variant``), has
+    (file:row) that spelled it. An ``output``, or one of a ``take`` (of this number), has
     its ``image``.
     """
 
@@ -21,7 +21,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     source: str = ""
     image: StoredImage | None = None
-    variant: int = 0
+    take: int = 0
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline import look
 from pipeline.gallery.charting import Chart
 
 STATIC = Path(__file__).parent / "static"
@@ -47,12 +48,8 @@ def page(
 
 
 def assets() -> tuple[Path, ...]:
-    """The files that lie beside the page."""
-    return tuple(
-        path
-        for path in sorted(STATIC.iterdir())
-        if path.is_file() and path.name != TEMPLATE and not path.name.startswith(".")
-    )
+    """The files that lie beside the page: what all pages share, and its own."""
+    return (*look.files(), *look.files(STATIC))
 
 
 def index_script(index: Mapping[str, Any]) -> str:

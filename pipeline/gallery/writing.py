@@ -4,7 +4,6 @@ Previews are named by what they show, and data lie in a folder of their own for 
 whatever cuts a report off, the old page keeps all it needs. ``index.html`` is replaced last.
 """
 
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 import filelock
 import msgspec
 
+from pipeline.durable import replacing, sync_folder
 from pipeline.errors import ConfigError, LockedError, StoreError
 from pipeline.gallery import data, rendering
 from pipeline.gallery.charting import charts_of
@@ -26,7 +26,7 @@ from pipeline.job import Job
 from pipeline.ledger import LedgerReader, open_reader, timeline
 from pipeline.pictures.contact_sheet import sheet_format
 from pipeline.pictures.thumbnails import Wanted, thumbnails
-from pipeline.preview import ledger_path
+from pipeline.preview import ledger_path, shown_orphaned_redos
 
 ROUNDS = 3
 """How often pictures are collected: a run that goes on brings new ones while previews are made."""
@@ -36,6 +36,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a report came to. ``made``: previews made now; ``kept``: from before; ``unreadable``:
     pictures, of inputs and outputs, that have none; ``removed``: previews nobody needs any more.
     ``index``: the page to open; ``sheet``: the contact sheet, if one was asked for.
+    ``orphaned_redos``: edits that wait for a redo, and whose row left the manifest.
     """
 
     index: Path
@@ -45,6 +46,7 @@ class ReportResult(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: int
     removed: int
     sheet: Path | None = None
+    orphaned_redos: tuple[str, ...] = ()
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -96,9 +98,11 @@ def write_report(
             )
             charts = charts_of(reader, cap_usd=job.budget.run_usd, now=now)
         for asset in rendering.assets():
-            _put(report / asset.name, asset.read_bytes())
+            with replacing(report / asset.name) as file:
+                file.write(asset.read_bytes())
         text = rendering.page(title=title, charts=charts, data=f"data/{version}/")
-        _put(report / "index.html", text.encode("utf-8"), durable=True)
+        with replacing(report / "index.html") as file:
+            file.write(text.encode("utf-8"))
         _sweep_data(report / "data", version)
         if sheet is not None:
             write_contact_sheet(
@@ -117,6 +121,7 @@ def write_report(
             # Of a part of the job nobody knows what the rest still needs.
             removed=0 if only else shelf.sweep(looked.keys),
             sheet=sheet,
+            orphaned_redos=shown_orphaned_redos(job, reader),
         )
 
 
@@ -223,13 +228,16 @@ def _write_data(
         options=options,
     )
     ids = index["edits"]["id"]
-    _put(folder / "index.js", rendering.index_script(index).encode("utf-8"))
+    with replacing(folder / "index.js") as file:
+        file.write(rendering.index_script(index).encode("utf-8"))
     del index
     for number in range(-(-len(ids) // data.DETAILS_PER_FILE)):
         first = number * data.DETAILS_PER_FILE
         details = data.details_for(reader, links, ids[first : first + data.DETAILS_PER_FILE])
         text = rendering.details_script(number, details)
-        _put(folder / rendering.details_name(number), text.encode("utf-8"))
+        with replacing(folder / rendering.details_name(number)) as file:
+            file.write(text.encode("utf-8"))
+    sync_folder(folder)  # before there is a page that names it
     return version
 
 
@@ -256,17 +264,3 @@ def _writing(report: Path) -> Iterator[None]:
             f"{report}: {error.strerror or error} (free some space, or make it writable; the report"
             " that was there is still whole)"
         ) from error
-
-
-def _put(path: Path, data: bytes, *, durable: bool = False) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -8,13 +8,13 @@ when pictures are checked again. What a person decided stands above what a check
 # ruff: noqa: S608 - every part of these statements is from this file
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from pipeline.ledger.faults import mapped_errors
-from pipeline.ledger.queries import LedgerReader
+from pipeline.ledger.queries import CHUNK, LedgerReader
 from pipeline.ledger.record_rows import check_rows, finished_rows, likeness_rows
 from pipeline.ledger.statements import CHECKS, FINISHED, LIKENESSES
 from pipeline.ledger.text import clean
@@ -30,15 +30,13 @@ CHECK_FAILED = "check_failed"
 """The error code of what a check turned down; a person's is `marking.REJECTED`."""
 
 _CHECK = ", ".join(f'"{name}"' for name in PictureCheck.__struct_fields__)
-
-CHUNK = 500
-"""Ids in one statement; SQLite takes 32,766 values at most."""
+_FINISHED = ", ".join(FinishedPicture.__struct_fields__)
 
 
 class PictureRow(msgspec.Struct, frozen=True, kw_only=True):
     """A record with pictures, as whoever looks at them again needs it. ``sent``: as of
     `Record.sent`. ``decision``: a person's, or empty; ``machine``: what the record's status would
-    be without that person.
+    be without that person. ``finished_at``: seconds since the epoch.
     """
 
     id: str
@@ -47,6 +45,7 @@ class PictureRow(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     decision: str
     machine: Status
+    finished_at: float
     images: tuple[StoredImage, ...]
 
 
@@ -101,7 +100,7 @@ def picture_row(reader: LedgerReader, edit_id: str) -> PictureRow | None:
     with mapped_errors(reader.path):
         row = reader._connection.execute(
             "SELECT e.id, e.status, e.sent, e.fingerprint, coalesce(d.decision, ''), "
-            "coalesce(d.status, e.status) FROM edits AS e "
+            "coalesce(d.status, e.status), e.finished_at FROM edits AS e "
             "LEFT JOIN decisions AS d ON d.edit_id = e.id WHERE e.id = ?",
             (clean(edit_id),),
         ).fetchone()
@@ -110,17 +109,32 @@ def picture_row(reader: LedgerReader, edit_id: str) -> PictureRow | None:
     return PictureRow(**dict(zip(PictureRow.__struct_fields__, row, strict=False)), images=images)
 
 
-def finished_of(reader: LedgerReader, edit_id: str) -> dict[int, str]:
-    """Paths of what was made of an edit's pictures, by position. Raises `LedgerError`."""
+def finished_pictures(
+    reader: LedgerReader, ids: Sequence[str]
+) -> dict[str, dict[int, FinishedPicture]]:
+    """What was made of the pictures of these edits (at most `CHUNK`), by edit and position.
+
+    Also of pictures that are not the edit's any more: see ``source_sha256``. Raises `LedgerError`.
+    """
+    found: dict[str, dict[int, FinishedPicture]] = {}
+    marks = ", ".join("?" * len(ids))
     with mapped_errors(reader.path):
-        return dict(
-            reader._connection.execute(
-                "SELECT f.position, f.path FROM finished AS f JOIN images AS i "
-                "ON i.edit_id = f.edit_id AND i.position = f.position "
-                "AND i.sha256 = f.source_sha256 WHERE f.edit_id = ? ORDER BY f.position",
-                (edit_id,),
-            ).fetchall()
-        )
+        for edit_id, *values in reader._connection.execute(
+            f"SELECT edit_id, {_FINISHED} FROM finished WHERE edit_id IN ({marks})", list(ids)
+        ):
+            named = dict(zip(FinishedPicture.__struct_fields__, values, strict=True))
+            one = FinishedPicture(**named)
+            found.setdefault(edit_id, {})[one.position] = one
+    return found
+
+
+def write_finished(
+    connection: sqlite3.Connection, made: Mapping[str, Sequence[FinishedPicture]]
+) -> None:
+    """Writes what was made of pictures, by edit, for what was there. Call inside a transaction."""
+    for edit_id, finished in made.items():
+        connection.execute("DELETE FROM finished WHERE edit_id = ?", (edit_id,))
+        FINISHED.run(connection, finished_rows(edit_id, finished))
 
 
 def write_verdicts(connection: sqlite3.Connection, verdicts: Sequence[Verdict]) -> int:
@@ -158,9 +172,8 @@ def write_verdicts(connection: sqlite3.Connection, verdicts: Sequence[Verdict]) 
             ).rowcount
         connection.execute("DELETE FROM checks WHERE edit_id = ?", (one.edit_id,))
         connection.execute("DELETE FROM likenesses WHERE edit_id = ?", (one.edit_id,))
-        connection.execute("DELETE FROM finished WHERE edit_id = ?", (one.edit_id,))
         CHECKS.run(connection, check_rows(one.edit_id, one.checks))
-        FINISHED.run(connection, finished_rows(one.edit_id, one.finished))
+        write_finished(connection, {one.edit_id: one.finished})
         LIKENESSES.run(connection, likeness_rows(one.edit_id, one.likenesses))
     return changed
 

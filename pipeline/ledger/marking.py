@@ -26,6 +26,9 @@ IN_USE = (
 )
 """Whether a record or a take has a picture, or a request may be bringing it just now."""
 
+NEXT_VARIANT = "(SELECT max(variant) + 1 FROM takes AS t WHERE t.edit_id = ?1 AND t.base = {base})"
+"""No two pictures of one row are the same variant, also where an earlier one was taken back."""
+
 _FIELDS = ", ".join(StoredImage.__struct_fields__)
 _CHECK = ", ".join(f'"{name}"' for name in PictureCheck.__struct_fields__)
 
@@ -55,13 +58,13 @@ _AS_BEFORE = (
 )
 _SET_ASIDE = (
     f"INSERT INTO takes (edit_id, number, {_COPIED}, base, decision, note, prompt_mode, decided_at)"
-    f" SELECT id, ?2, {_COPIED}, iif(base = '', fingerprint, base), 'redo', ?3, ?4, ?5 "
+    f" SELECT id, ?2, {_COPIED}, iif(base = '', fingerprint, base), ?3, ?4, ?5, ?6 "
     "FROM edits WHERE id = ?1"
 )
 _WAITS = (
     "UPDATE edits SET status = 'pending', error_code = ?2, error_message = ?3, attempts = 0, "
-    "cost_usd = NULL, base = take.base, variant = take.variant + 1 "
-    "FROM (SELECT edit_id, base, variant FROM takes WHERE edit_id = ?1 "
+    f"cost_usd = NULL, base = take.base, variant = {NEXT_VARIANT.format(base='take.base')} "
+    "FROM (SELECT edit_id, base FROM takes WHERE edit_id = ?1 "
     "ORDER BY number DESC LIMIT 1) AS take WHERE take.edit_id = edits.id"
 )
 _PUT_BACK = (
@@ -99,18 +102,7 @@ def clear(connection: sqlite3.Connection, edit_id: str) -> None:
 
 def set_aside(connection: sqlite3.Connection, one: Decision, moves: Sequence[Move]) -> None:
     """The record becomes a take; the edit waits for the next run."""
-    clear(connection, one.id)
-    number = moves[0].number if moves else _next_number(connection, one.id)
-    connection.execute(_SET_ASIDE, (one.id, number, one.note, one.prompt_mode, one.decided_at))
-    for position, move in enumerate(moves, start=1):
-        values = msgspec.structs.astuple(msgspec.structs.replace(move.image, path=move.target))
-        connection.execute(
-            f"INSERT INTO take_images (edit_id, number, position, {_FIELDS}) "
-            f"VALUES (?, ?, ?, {', '.join('?' * len(values))})",
-            (one.id, number, position, *values),
-        )
-    connection.execute("DELETE FROM images WHERE edit_id = ?", (one.id,))
-    _set_checks_aside(connection, one.id, number)
+    _become_take(connection, one, moves)
     _wait(connection, one)
 
 
@@ -124,9 +116,10 @@ def restate(connection: sqlite3.Connection, one: Decision) -> None:
     _wait(connection, one)
 
 
-def put_back(connection: sqlite3.Connection, edit_id: str, moves: Sequence[Move]) -> None:
-    """The latest take becomes the record again."""
-    number = _next_number(connection, edit_id) - 1
+def put_back(
+    connection: sqlite3.Connection, edit_id: str, number: int, moves: Sequence[Move]
+) -> None:
+    """A take becomes the record of an edit that has none of its own."""
     connection.execute("DELETE FROM decisions WHERE edit_id = ?", (edit_id,))
     connection.execute(_PUT_BACK, (edit_id, number))
     connection.execute("DELETE FROM images WHERE edit_id = ?", (edit_id,))
@@ -144,6 +137,59 @@ def put_back(connection: sqlite3.Connection, edit_id: str, moves: Sequence[Move]
         )
 
 
+def swap(connection: sqlite3.Connection, one: Decision, number: int, moves: Sequence[Move]) -> None:
+    """The record becomes a take, and a take the record; its pictures stay where they are, until the
+    record's own have left their place: see `home`.
+    """
+    _become_take(connection, one, moves)
+    staying = [
+        Move(move.image, move.image.path, number) for move in back(connection, one.id, number)
+    ]
+    put_back(connection, one.id, number, staying)
+
+
+def bring_home(connection: sqlite3.Connection, edit_id: str, moves: Sequence[Move]) -> None:
+    """The record's pictures have their own place again."""
+    connection.executemany(
+        "UPDATE images SET path = ? WHERE edit_id = ? AND path = ?",
+        [(move.target, edit_id, move.image.path) for move in moves],
+    )
+
+
+def away(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """The edits whose record still has its pictures among the takes, and of which no request is
+    open.
+    """
+    rows = connection.execute(
+        "SELECT DISTINCT edit_id FROM images WHERE path GLOB ? AND edit_id NOT IN "
+        "(SELECT edit_id FROM attempts WHERE status = 'started')",
+        (f"{TAKES}/*",),
+    )
+    return tuple([edit_id for (edit_id,) in rows])
+
+
+def home(connection: sqlite3.Connection, edit_id: str) -> tuple[Move, ...]:
+    """Where the pictures of a record belong that are still among the takes."""
+    images = _images(connection, "images WHERE edit_id = ? AND path GLOB ?", edit_id, f"{TAKES}/*")
+    return tuple([Move(image, first_path(image.path), 0) for image in images])
+
+
+def _become_take(connection: sqlite3.Connection, one: Decision, moves: Sequence[Move]) -> None:
+    clear(connection, one.id)
+    number = moves[0].number if moves else _next_number(connection, one.id)
+    said = (one.decision, one.note, one.prompt_mode, one.decided_at)
+    connection.execute(_SET_ASIDE, (one.id, number, *said))
+    for position, move in enumerate(moves, start=1):
+        values = msgspec.structs.astuple(msgspec.structs.replace(move.image, path=move.target))
+        connection.execute(
+            f"INSERT INTO take_images (edit_id, number, position, {_FIELDS}) "
+            f"VALUES (?, ?, ?, {', '.join('?' * len(values))})",
+            (one.id, number, position, *values),
+        )
+    connection.execute("DELETE FROM images WHERE edit_id = ?", (one.id,))
+    _set_checks_aside(connection, one.id, number)
+
+
 def aside(connection: sqlite3.Connection, edit_id: str) -> tuple[Move, ...]:
     """Where the pictures of a record would go."""
     images = _images(connection, "images WHERE edit_id = ?", edit_id)
@@ -157,19 +203,16 @@ def aside(connection: sqlite3.Connection, edit_id: str) -> tuple[Move, ...]:
     raise AssertionError("numbers do not end")
 
 
-def back(connection: sqlite3.Connection, edit_id: str) -> tuple[Move, ...]:
-    """Where the pictures of the latest take came from."""
-    number = _next_number(connection, edit_id) - 1
+def back(connection: sqlite3.Connection, edit_id: str, number: int) -> tuple[Move, ...]:
+    """Where the pictures of a take came from."""
     images = _images(connection, "take_images WHERE edit_id = ? AND number = ?", edit_id, number)
-    return tuple([Move(image, first_path(image.path, number), number) for image in images])
+    return tuple([Move(image, first_path(image.path), number) for image in images])
 
 
-def first_path(path: str, number: int) -> str:
-    """Where a take's picture lay when it was the record's: ``takes/a-v1.png``, 1 →
-    ``images/a.png``.
-    """
+def first_path(path: str) -> str:
+    """Where a take's picture was when it was a record's: ``takes/a-v1.png``, ``images/a.png``."""
     stem, _, extension = path.removeprefix(f"{TAKES}/").rpartition(".")
-    return f"images/{stem.removesuffix(f'-v{number}')}.{extension}"
+    return f"images/{stem.rpartition('-v')[0]}.{extension}"
 
 
 def _set_checks_aside(connection: sqlite3.Connection, edit_id: str, number: int) -> None:
@@ -196,6 +239,8 @@ def _put_checks_back(connection: sqlite3.Connection, edit_id: str, number: int) 
 
 
 def _set_aside_path(path: str, number: int) -> str:
+    if path.startswith(f"{TAKES}/"):  # it was taken back, and cut off before it came home
+        path = first_path(path)
     stem, _, extension = path.removeprefix("images/").rpartition(".")
     return f"{TAKES}/{stem}-v{number}.{extension}"
 

@@ -8,17 +8,11 @@ from typing import Any
 import msgspec
 
 from pipeline.ledger.faults import mapped_errors
-from pipeline.ledger.queries import LedgerReader
+from pipeline.ledger.queries import MANIFEST_ORDER, LedgerReader
 from pipeline.models import StoredImage
 
 _FIELDS = StoredImage.__struct_fields__
 _CHECKS = "(SELECT json_group_array(json_array(name, value)) FROM checks WHERE edit_id = e.id)"
-
-_MANIFEST_ORDER = (
-    "rtrim(place, '0123456789'), "
-    "CAST(substr(place, length(rtrim(place, '0123456789')) + 1) AS INTEGER), id"
-)
-"""As `queries.py` spells it."""
 
 
 class ExportRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +40,7 @@ def export_rows(reader: LedgerReader, *, in_manifest_order: bool = False) -> Ite
     """All edits with a record, in the order in which the ledger first heard of them: one that comes
     later comes later here, too, and one that is done again keeps its place. Streams.
     """
-    order = _MANIFEST_ORDER if in_manifest_order else "rowid"
+    order = MANIFEST_ORDER if in_manifest_order else "rowid"
     checks = _CHECKS if has_checks(reader) else "'[]'"
     statement = f"""
     SELECT e.place, e.inputs, e.parameters,

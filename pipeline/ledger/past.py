@@ -21,22 +21,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float
 
 
-def last_runs(reader: LedgerReader, limit: int) -> tuple[RunRow, ...]:
-    """The latest runs, the latest first. Raises `LedgerError`."""
-    names = RunRow.__struct_fields__
-    with mapped_errors(reader.path):
-        rows = reader._connection.execute(
-            f"SELECT {', '.join(names)} FROM runs ORDER BY started_at DESC, rowid DESC LIMIT ?",  # noqa: S608
-            (limit,),
-        ).fetchall()
-    found = []
-    for row in rows:
-        values = dict(zip(names, row, strict=True))
-        values["totals"] = msgspec.json.decode(values["totals"])
-        found.append(RunRow(**values))
-    return tuple(found)
-
-
 def asked_by(reader: LedgerReader, run: RunRow) -> Asked:
     """For a run that goes on, or was cut off and so has no totals. Raises `LedgerError`."""
     with mapped_errors(reader.path):
@@ -60,3 +44,12 @@ def picture_bytes(reader: LedgerReader) -> float | None:
             "SELECT avg(size) FROM (SELECT size FROM images LIMIT ?)", (SIZES_OF,)
         ).fetchone()
     return None if size is None else float(size)
+
+
+def model_asked(reader: LedgerReader) -> str | None:
+    """The model of the newest edit; ``None`` without any. Raises `LedgerError`."""
+    with mapped_errors(reader.path):
+        row = reader._connection.execute(
+            "SELECT model FROM edits ORDER BY rowid DESC LIMIT 1"
+        ).fetchone()
+    return None if row is None else str(row[0])

@@ -11,12 +11,8 @@ from typing import Any, cast
 
 import msgspec
 
-from pipeline.ledger.faults import mapped_errors
-from pipeline.ledger.queries import LedgerReader
+from pipeline.ledger.queries import MANIFEST_ORDER, LedgerReader
 from pipeline.models import DecisionWord, StoredImage
-
-CHUNK = 500
-"""Ids in one statement; SQLite takes 32,766 values at most."""
 
 _IMAGE = StoredImage.__struct_fields__
 
@@ -42,14 +38,9 @@ class Pictured(msgspec.Struct, frozen=True, kw_only=True):
 
 def pictured_ids(reader: LedgerReader) -> tuple[str, ...]:
     """Ids of the edits that succeeded and have pictures, in the manifest's order."""
-    rows = _all(
-        reader,
-        """
-        SELECT id FROM edits
-        WHERE status = 'succeeded' AND id IN (SELECT edit_id FROM images)
-        ORDER BY rtrim(place, '0123456789'),
-            CAST(substr(place, length(rtrim(place, '0123456789')) + 1) AS INTEGER), id
-        """,
+    rows = reader._rows(
+        "SELECT id FROM edits WHERE status = 'succeeded' AND id IN (SELECT edit_id FROM images) "
+        f"ORDER BY {MANIFEST_ORDER}"
     )
     return tuple([edit_id for (edit_id,) in rows])
 
@@ -57,22 +48,20 @@ def pictured_ids(reader: LedgerReader) -> tuple[str, ...]:
 def pictured(reader: LedgerReader, ids: Sequence[str]) -> list[Pictured]:
     """These edits, in the order given; those that have no picture any more are left out.
 
-    At most `CHUNK` at once.
+    At most `queries.CHUNK` at once.
     """
     marks = ", ".join("?" * len(ids))
     images: dict[str, list[StoredImage]] = {}
     found: dict[str, tuple[Any, ...]] = {}
     with reader.snapshot():
-        for edit_id, *values in _all(
-            reader,
+        for edit_id, *values in reader._rows(
             f"SELECT edit_id, {', '.join(_IMAGE)} FROM images "
             f"WHERE edit_id IN ({marks}) ORDER BY edit_id, position",
             *ids,
         ):
             image = StoredImage(**dict(zip(_IMAGE, values, strict=True)))
             images.setdefault(edit_id, []).append(image)
-        for row in _all(
-            reader,
+        for row in reader._rows(
             "SELECT e.id, e.fingerprint, e.model, e.prompt, e.place, e.variables, e.finished_at, "
             "(SELECT decision FROM decisions WHERE edit_id = e.id), e.sent "
             f"FROM edits AS e WHERE e.status = 'succeeded' AND e.id IN ({marks})",
@@ -102,14 +91,8 @@ def pictured(reader: LedgerReader, ids: Sequence[str]) -> list[Pictured]:
 
 def decided(reader: LedgerReader) -> dict[str, int]:
     """How many edits that succeeded were ``approved``, and how many have no decision (``""``)."""
-    rows = _all(
-        reader,
+    rows = reader._rows(
         "SELECT coalesce((SELECT decision FROM decisions WHERE edit_id = e.id), ''), count(*) "
         "FROM edits AS e WHERE status = 'succeeded' GROUP BY 1",
     )
     return dict(cast(list[tuple[str, int]], rows))
-
-
-def _all(reader: LedgerReader, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    with mapped_errors(reader.path):
-        return reader._connection.execute(statement, values).fetchall()

@@ -30,17 +30,20 @@ TYPICAL_OF = 500
 _RUN_FIELDS = ", ".join(RunRow.__struct_fields__)
 _ATTEMPTS = f"SELECT {ATTEMPT_FIELDS} FROM attempts"
 
-# The order of the manifest, which `place` (file:row) spells: by file, then by row as a number. Only
-# ids are sorted, not whole rows; LIMIT and CROSS keep SQLite from turning the join around.
-_RESULTS = """
-SELECT results.* FROM (
-    SELECT id FROM edits ORDER BY
-        rtrim(place, '0123456789'),
-        CAST(substr(place, length(rtrim(place, '0123456789')) + 1) AS INTEGER),
-        id
-    LIMIT -1
-) CROSS JOIN results USING (id)
-"""
+MANIFEST_ORDER = (
+    "rtrim(place, '0123456789'), "
+    "CAST(substr(place, length(rtrim(place, '0123456789')) + 1) AS INTEGER), id"
+)
+"""For ``ORDER BY``: as `place` (file:row) spells it, by file, then by row as a number."""
+
+CHUNK = 500
+"""Ids in one statement; SQLite takes 32,766 values at most."""
+
+# Only ids are sorted, not whole rows; LIMIT and CROSS keep SQLite from turning the join around.
+_RESULTS = (
+    f"SELECT results.* FROM (SELECT id FROM edits ORDER BY {MANIFEST_ORDER} LIMIT -1) "
+    "CROSS JOIN results USING (id)"
+)
 
 
 class LedgerReader(ReviewedReader):
@@ -114,7 +117,7 @@ class LedgerReader(ReviewedReader):
     def images_of(self, edit_id: str) -> tuple[StoredImage, ...]:
         """The pictures of an edit, in the provider's order."""
         fields = StoredImage.__struct_fields__
-        rows = self._all(
+        rows = self._rows(
             f"SELECT {', '.join(fields)} FROM images WHERE edit_id = ? ORDER BY position", edit_id
         )
         return tuple(StoredImage(**dict(zip(fields, row, strict=True))) for row in rows)
@@ -151,9 +154,9 @@ class LedgerReader(ReviewedReader):
         if reason is not None:
             code = " AND error_code = ?"
             values.append(cast(Status, reason))
-        found = self._all(f"SELECT id FROM edits WHERE status IN ({marks}){code}", *values)
+        found = self._rows(f"SELECT id FROM edits WHERE status IN ({marks}){code}", *values)
         if "unknown" in statuses:
-            found += self._all(
+            found += self._rows(
                 f"SELECT edit_id FROM attempts WHERE status = 'unknown'{code} "
                 "AND edit_id NOT IN (SELECT id FROM edits)",
                 *values[len(statuses) :],
@@ -174,7 +177,7 @@ class LedgerReader(ReviewedReader):
 
     def successes_without_pictures(self) -> tuple[str, ...]:
         """Ids of records that succeeded and name no picture."""
-        rows = self._all(
+        rows = self._rows(
             "SELECT id FROM edits WHERE status = 'succeeded' "
             "AND id NOT IN (SELECT edit_id FROM images) ORDER BY id"
         )
@@ -182,7 +185,7 @@ class LedgerReader(ReviewedReader):
 
     def models(self) -> frozenset[str]:
         """The models of all records."""
-        return frozenset(model for (model,) in self._all("SELECT DISTINCT model FROM edits"))
+        return frozenset(model for (model,) in self._rows("SELECT DISTINCT model FROM edits"))
 
     def origin(self) -> str | None:
         """The endpoint that this ledger belongs to."""
@@ -191,7 +194,7 @@ class LedgerReader(ReviewedReader):
 
     def damage(self) -> tuple[str, ...]:
         """What SQLite finds wrong with the file, at most 20 lines; nothing for a whole one."""
-        lines = [line for (line,) in self._all("PRAGMA integrity_check(20)")]
+        lines = [line for (line,) in self._rows("PRAGMA integrity_check(20)")]
         return () if lines == ["ok"] else tuple(lines)
 
     def attempts_without_outcome(self, *codes: str) -> tuple[AttemptRow, ...]:
@@ -203,29 +206,25 @@ class LedgerReader(ReviewedReader):
             *codes,
         )
 
-    def runs(self) -> tuple[RunRow, ...]:
-        """All runs, the latest first."""
-        rows = self._all(f"SELECT {_RUN_FIELDS} FROM runs ORDER BY started_at DESC, rowid DESC")
-        return tuple(_run(row) for row in rows)
+    def runs(self, limit: int = -1) -> tuple[RunRow, ...]:
+        """The latest runs, the latest first; -1: all."""
+        return self._runs("1", limit=limit)
+
+    def run(self, run_id: str) -> RunRow | None:
+        """The run of this id."""
+        return next(iter(self._runs("id = ?", run_id)), None)
 
     def last_run(self) -> RunRow | None:
         """The latest run, whether it has ended or not."""
-        row = self._one(
-            f"SELECT {_RUN_FIELDS} FROM runs ORDER BY started_at DESC, rowid DESC LIMIT 1"
-        )
-        return _run(row) if row else None
+        return next(iter(self.runs(1)), None)
 
     def current_run(self) -> RunRow | None:
         """The latest run that has no end: it goes on, or its process (``pid``, ``host``) died."""
-        row = self._one(
-            f"SELECT {_RUN_FIELDS} FROM runs WHERE ended IS NULL "
-            "ORDER BY started_at DESC, rowid DESC LIMIT 1"
-        )
-        return _run(row) if row else None
+        return next(iter(self._runs("ended IS NULL", limit=1)), None)
 
     def edit_totals(self) -> tuple[EditTotal, ...]:
         """Edits and their money by status, the most frequent first."""
-        rows = self._all(
+        rows = self._rows(
             "SELECT status, count(*) AS n, total(cost_usd) FROM edits "
             "GROUP BY status ORDER BY n DESC, status"
         )
@@ -237,7 +236,7 @@ class LedgerReader(ReviewedReader):
         """Attempts and their money by status and error code, the most frequent first."""
         fields = AttemptTotal.__struct_fields__
         # SQLite takes the other columns of a group from the row that has the maximum.
-        rows = self._all(
+        rows = self._rows(
             "SELECT status, error_code, n, cost, reserved, error_message FROM ("
             "SELECT status, error_code, count(*) AS n, total(cost_usd) AS cost, "
             "total(CASE WHEN cost_usd IS NULL THEN reserved_usd END) AS reserved, "
@@ -306,16 +305,21 @@ class LedgerReader(ReviewedReader):
             ):
                 yield edit_id
 
+    def _runs(self, where: str, *values: Any, limit: int = -1) -> tuple[RunRow, ...]:
+        rows = self._rows(
+            f"SELECT {_RUN_FIELDS} FROM runs WHERE {where} "
+            "ORDER BY started_at DESC, rowid DESC LIMIT ?",
+            *values,
+            limit,
+        )
+        return tuple([_run(row) for row in rows])
+
     def _attempts(self, where: str, *values: Any) -> tuple[AttemptRow, ...]:
-        return tuple(AttemptRow(*row) for row in self._all(f"{_ATTEMPTS} {where}", *values))
+        return tuple(AttemptRow(*row) for row in self._rows(f"{_ATTEMPTS} {where}", *values))
 
     def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
-        rows = self._all(statement, *values)
+        rows = self._rows(statement, *values)
         return rows[0] if rows else None
-
-    def _all(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with mapped_errors(self.path):
-            return self._connection.execute(statement, values).fetchall()
 
 
 def _run(row: tuple[Any, ...]) -> RunRow:

@@ -95,7 +95,9 @@ def check_rows(edit_id: str, checks: Iterable[PictureCheck]) -> tuple[Row, ...]:
 
 def finished_rows(edit_id: str, finished: Iterable[FinishedPicture]) -> tuple[Row, ...]:
     """Rows of `finished`."""
-    return tuple([(edit_id, one.position, one.path, one.source_sha256) for one in finished])
+    return tuple(
+        [(edit_id, one.position, one.path, one.source_sha256, one.made_as) for one in finished]
+    )
 
 
 def likeness_rows(edit_id: str, likenesses: Iterable[PictureLikeness]) -> tuple[Row, ...]:

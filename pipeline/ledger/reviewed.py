@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from pipeline.ledger.faults import mapped_errors
-from pipeline.ledger.marking import REDO
+from pipeline.ledger.marking import NEXT_VARIANT, REDO
 from pipeline.ledger.rows import Holding, Take
 from pipeline.ledger.text import clean
-from pipeline.models import Decision, RedoStep, StoredImage
+from pipeline.models import Decision, PromptMode, Redo, StoredImage
 
-_DECISION = "SELECT edit_id, decision, note, prompt_mode, fingerprint, decided_at FROM decisions"
+_SAID = ("decision", "note", "prompt_mode", "fingerprint", "decided_at")
+_DECISION = f"SELECT edit_id, {', '.join(_SAID)} FROM decisions"
 _IMAGE = StoredImage.__struct_fields__
 _TAKE = tuple([name for name in Take.__struct_fields__ if name != "images"])
 
@@ -64,24 +65,40 @@ class ReviewedReader:
         rows = self._rows("SELECT DISTINCT edit_id FROM takes ORDER BY edit_id")
         return tuple([edit_id for (edit_id,) in rows])
 
-    def redos_of(self, edit_id: str, base: str) -> tuple[RedoStep, ...]:
-        """What people wanted otherwise, the oldest first, in an edit of which the manifest asks for
-        what has this fingerprint.
-        """
-        rows = self._rows(
-            "SELECT note, prompt_mode FROM takes WHERE edit_id = ? AND base = ? ORDER BY number",
-            clean(edit_id),
-            base,
-        )
-        return tuple([RedoStep(note, mode) for note, mode in rows])
+    def redo_of(self, edit_id: str, base: str) -> Redo | None:
+        """How an edit is asked for of which the manifest asks for what has this fingerprint;
+        ``None``: as the manifest says.
 
-    def waiting_redos(self) -> Iterator[dict[str, Any]]:
-        """The parameters of the edits whose redo the next run asks for. Streams."""
+        A record that was redone, or taken back, is asked for as it was. Where a redo waits, or the
+        row was another one for a while, it is what was said of the last take of this row.
+        """
+        edit_id = clean(edit_id)
+        for fingerprint, its_base, prompt, variant, code in self._rows(
+            "SELECT fingerprint, base, prompt, variant, error_code FROM edits WHERE id = ?", edit_id
+        ):
+            if code != REDO and fingerprint == base:
+                return None
+            if code != REDO and its_base == base:
+                return Redo(prompt, variant)
+        for prompt, decision, note, mode, variant in self._rows(
+            "SELECT prompt, decision, note, prompt_mode, "
+            f"{NEXT_VARIANT.format(base='takes.base')} FROM takes "
+            "WHERE edit_id = ?1 AND base = ?2 ORDER BY number DESC LIMIT 1",
+            edit_id,
+            base,
+        ):
+            if decision == "redo":
+                return Redo(_in_other_words(prompt, note, mode), variant)
+        return None
+
+    def waiting_redos(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The edits that wait for a redo, and their parameters. Streams."""
         with mapped_errors(self.path):
-            for (parameters,) in self._connection.execute(
-                "SELECT parameters FROM edits WHERE status = 'pending' AND error_code = ?", (REDO,)
+            for edit_id, parameters in self._connection.execute(
+                "SELECT id, parameters FROM edits WHERE status = 'pending' AND error_code = ?",
+                (REDO,),
             ):
-                yield msgspec.json.decode(parameters)
+                yield edit_id, msgspec.json.decode(parameters)
 
     def take_holdings(self) -> Iterator[Holding]:
         """Every picture that was set aside, in alphabetical order of edits. Streams."""
@@ -98,7 +115,13 @@ class ReviewedReader:
 
 
 def _decision(row: tuple[Any, ...]) -> Decision:
-    return Decision(**dict(zip(Decision.__struct_fields__, row, strict=True)))
+    return Decision(**dict(zip(("id", *_SAID), row, strict=True)))
+
+
+def _in_other_words(prompt: str, note: str, mode: PromptMode) -> str:
+    if not note:
+        return prompt
+    return note if mode == "replace" else f"{prompt}\n{note}"
 
 
 def _image(values: list[Any]) -> StoredImage:

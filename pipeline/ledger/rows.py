@@ -142,17 +142,21 @@ LeftWhy = Literal[
     "no_picture",
     "no_prompt",
     "prompt_too_long",
+    "no_take",
+    "row_changed",
 ]
 """
 - ``stale``: it is about a picture that is not there any more
 - ``busy``: the edit is being asked for at this moment
 - ``unsettled``: there is no outcome that could be decided about
 - ``picture_missing``: the picture is not where the ledger says, so it cannot be set aside or back
-- ``unknown_edit``, ``no_picture``, ``no_prompt``, ``prompt_too_long``: the decision itself is wrong
+- ``row_changed``: the take is of what the row said before, and the next run would ask anew
+- ``unknown_edit``, ``no_picture``, ``no_prompt``, ``prompt_too_long``, ``no_take``: the decision
+  itself is wrong
 """
 
 WRONG: frozenset[LeftWhy] = frozenset(
-    {"unknown_edit", "no_picture", "no_prompt", "prompt_too_long"}
+    {"unknown_edit", "no_picture", "no_prompt", "prompt_too_long", "no_take"}
 )
 """What no waiting and no second look can mend."""
 
@@ -174,6 +178,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int = 0
     redo: int = 0
     undecided: int = 0
+    restored: int = 0
     unchanged: int = 0
     redone: int = 0
     left: tuple[Left, ...] = ()
@@ -181,4 +186,4 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def changed(self) -> int:
         """How many changed anything."""
-        return self.approved + self.rejected + self.redo + self.undecided
+        return self.approved + self.rejected + self.redo + self.undecided + self.restored

@@ -207,6 +207,7 @@ MIGRATIONS: Sequence[Migration] = (
         ) THEN '_' || position ELSE '' END
         WHERE lower(label) IN ('finished', 'checks')""",
     ),
+    ("ALTER TABLE finished ADD COLUMN made_as TEXT NOT NULL DEFAULT ''",),
 )
 
 

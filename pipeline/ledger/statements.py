@@ -126,7 +126,7 @@ IMAGES = _insert(
 )
 
 CHECKS = _insert("checks", ("edit_id", "position", "name", "value", '"limit"', "passed", "message"))
-FINISHED = _insert("finished", ("edit_id", "position", "path", "source_sha256"))
+FINISHED = _insert("finished", ("edit_id", "position", "path", "source_sha256", "made_as"))
 LIKENESSES = _insert("likenesses", ("edit_id", "position", "sha256", "packed"))
 
 ANSWERED = Rows(

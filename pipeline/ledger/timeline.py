@@ -11,22 +11,13 @@ from typing import Any, cast
 import msgspec
 
 from pipeline.ledger.faults import mapped_errors
-from pipeline.ledger.queries import LedgerReader
+from pipeline.ledger.queries import CHUNK, MANIFEST_ORDER, LedgerReader
 from pipeline.ledger.rows import ATTEMPT_FIELDS, AttemptRow
 from pipeline.ledger.view import known_columns
 from pipeline.models import AttemptStatus, Status, StoredImage
 
-# As `queries.py` spells the order of the manifest: by file, then by row as a number.
-_IN_ORDER = """
-SELECT id FROM edits ORDER BY
-    rtrim(place, '0123456789'),
-    CAST(substr(place, length(rtrim(place, '0123456789')) + 1) AS INTEGER),
-    id
-"""
+_IN_ORDER = f"SELECT id FROM edits ORDER BY {MANIFEST_ORDER}"
 _IMAGE_FIELDS = ", ".join(StoredImage.__struct_fields__)
-
-CHUNK = 500
-"""Ids in one statement; SQLite takes 32,766 values at most."""
 
 
 class GalleryRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,8 +65,9 @@ class DetailRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TakeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """An earlier variant of an edit."""
+    """An earlier variant of an edit. ``number``: what ``restore`` calls it by."""
 
+    number: int
     variant: int
     prompt: str
     decision: str
@@ -105,7 +97,7 @@ def manifest_columns(reader: LedgerReader) -> tuple[str, ...]:
 
 def ids_in_order(reader: LedgerReader, *, first: int = 0, count: int = -1) -> tuple[str, ...]:
     """Ids of edits in the manifest's order, ``count`` of them from ``first``; -1: all."""
-    rows = _all(reader, f"{_IN_ORDER} LIMIT ? OFFSET ?", count, first)
+    rows = reader._rows(f"{_IN_ORDER} LIMIT ? OFFSET ?", count, first)
     return tuple(edit_id for (edit_id,) in rows)
 
 
@@ -162,8 +154,7 @@ def run_attempts(reader: LedgerReader, run_id: str) -> Iterator[ChartRow]:
 
 def attempts_by_run(reader: LedgerReader, *, runs: int = 20) -> tuple[tuple[str, int], ...]:
     """Ids of the latest runs that sent anything, and how many attempts: the latest first."""
-    rows = _all(
-        reader,
+    rows = reader._rows(
         "SELECT run_id, count(*) FROM attempts GROUP BY run_id ORDER BY max(started_at) DESC "
         "LIMIT ?",
         runs,
@@ -185,15 +176,14 @@ class RunSpan(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_span(reader: LedgerReader, run_id: str) -> RunSpan | None:
     """When a run's attempts were; ``None`` if it sent nothing."""
-    start, end, attempts, ended = _all(
-        reader,
+    start, end, attempts, ended = reader._rows(
         "SELECT min(started_at), max(max(started_at), coalesce(max(finished_at), 0)), count(*), "
         "count(finished_at) FROM attempts WHERE run_id = ?",
         run_id,
     )[0]
     if start is None:
         return None
-    open_runs = _all(reader, "SELECT 1 FROM runs WHERE id = ? AND ended IS NULL", run_id)
+    open_runs = reader._rows("SELECT 1 FROM runs WHERE id = ? AND ended IS NULL", run_id)
     return RunSpan(
         start=start, end=end, attempts=attempts, open=ended < attempts, goes_on=bool(open_runs)
     )
@@ -201,8 +191,7 @@ def run_span(reader: LedgerReader, run_id: str) -> RunSpan | None:
 
 def outcomes(reader: LedgerReader) -> tuple[tuple[Status, str | None, int], ...]:
     """How many edits have a status and a reason (error code), the most frequent first."""
-    rows = _all(
-        reader,
+    rows = reader._rows(
         "SELECT status, error_code, count(*) AS n FROM edits "
         "GROUP BY status, error_code ORDER BY n DESC, status, error_code",
     )
@@ -211,12 +200,12 @@ def outcomes(reader: LedgerReader) -> tuple[tuple[Status, str | None, int], ...]
 
 def picture_count(reader: LedgerReader) -> int:
     """Stored pictures of all records."""
-    return cast(int, _all(reader, "SELECT count(*) FROM images")[0][0])
+    return cast(int, reader._rows("SELECT count(*) FROM images")[0][0])
 
 
 def first_run_id(reader: LedgerReader) -> str | None:
     """The id of the ledger's first run: no other ledger has it."""
-    rows = _all(reader, "SELECT id FROM runs ORDER BY started_at, rowid LIMIT 1")
+    rows = reader._rows("SELECT id FROM runs ORDER BY started_at, rowid LIMIT 1")
     return rows[0][0] if rows else None
 
 
@@ -224,24 +213,21 @@ def _chunk_of_details(reader: LedgerReader, ids: Sequence[str]) -> Iterator[Deta
     marks = ", ".join("?" * len(ids))
     rows = {
         row[0]: row
-        for row in _all(
-            reader,
+        for row in reader._rows(
             "SELECT id, place, model, run_id, started_at, finished_at, parameters, error_message, "
             f"prompt, inputs FROM edits WHERE id IN ({marks})",
             *ids,
         )
     }
     images: dict[str, list[StoredImage]] = {}
-    for edit_id, *image in _all(
-        reader,
+    for edit_id, *image in reader._rows(
         f"SELECT edit_id, {_IMAGE_FIELDS} FROM images WHERE edit_id IN ({marks}) "
         "ORDER BY edit_id, position",
         *ids,
     ):
         images.setdefault(edit_id, []).append(_image(image))
     history: dict[str, list[AttemptRow]] = {}
-    for attempt in _all(
-        reader,
+    for attempt in reader._rows(
         f"SELECT {ATTEMPT_FIELDS} FROM attempts WHERE edit_id IN ({marks}) "
         "ORDER BY edit_id, started_at, number",
         *ids,
@@ -271,21 +257,20 @@ def _chunk_of_details(reader: LedgerReader, ids: Sequence[str]) -> Iterator[Deta
 def _takes(reader: LedgerReader, ids: Sequence[str]) -> dict[str, list[TakeRow]]:
     marks = ", ".join("?" * len(ids))
     images: dict[tuple[str, int], list[StoredImage]] = {}
-    for edit_id, number, *image in _all(
-        reader,
+    for edit_id, number, *image in reader._rows(
         f"SELECT edit_id, number, {_IMAGE_FIELDS} FROM take_images WHERE edit_id IN ({marks}) "
         "ORDER BY edit_id, number, position",
         *ids,
     ):
         images.setdefault((edit_id, number), []).append(_image(image))
     takes: dict[str, list[TakeRow]] = {}
-    for edit_id, number, variant, prompt, decision, note, cost in _all(
-        reader,
+    for edit_id, number, variant, prompt, decision, note, cost in reader._rows(
         "SELECT edit_id, number, variant, prompt, decision, note, cost_usd FROM takes "
         f"WHERE edit_id IN ({marks}) ORDER BY edit_id, number",
         *ids,
     ):
         take = TakeRow(
+            number=number,
             variant=variant,
             prompt=prompt,
             decision=decision,
@@ -303,8 +288,3 @@ def _image(values: Sequence[Any]) -> StoredImage:
 
 def _texts(text: str) -> tuple[str, ...]:
     return msgspec.json.decode(text, type=tuple[str, ...])
-
-
-def _all(reader: LedgerReader, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    with mapped_errors(reader.path):
-        return reader._connection.execute(statement, values).fetchall()

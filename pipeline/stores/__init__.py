@@ -67,6 +67,10 @@ class Shelf(Protocol):
     Needs no lock: it makes no drafts, and leaves those of a run alone.
     """
 
+    def holds(self, path: str) -> bool:
+        """Whether there is such a picture. Raises `StoreError`."""
+        ...
+
     def copy(self, path: str, target: str) -> bool:
         """Makes a picture durable under a second path, replacing what is there; the first stays.
 

@@ -133,6 +133,11 @@ class LocalShelf:
     def __init__(self, directory: Path, url: str | None = None) -> None:
         self._directory = directory
 
+    def holds(self, path: str) -> bool:
+        picture = self._directory / checked(path)
+        with store_errors(f"cannot look at {picture}"):
+            return picture.is_file()
+
     def copy(self, path: str, target: str) -> bool:
         source = self._directory / checked(path)
         goal = self._directory / checked(target)

@@ -120,6 +120,10 @@ class FsspecShelf:
         self._files, self._root = _open(self._url)
         self._in_place = _writes_in_place(self._files)
 
+    def holds(self, path: str) -> bool:
+        with _remote_errors(self._url, f"cannot look at {path}"):
+            return bool(self._files.isfile(f"{self._root}/{checked(path)}"))
+
     def copy(self, path: str, target: str) -> bool:
         source = f"{self._root}/{checked(path)}"
         goal = f"{self._root}/{checked(target)}"

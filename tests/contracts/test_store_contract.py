@@ -265,8 +265,10 @@ async def test_a_shelf_copies_and_removes_what_the_store_has(
     stored = await put(store, "set/a b", b"png 1")
     assert shelf.copy(stored.path, "takes/set/a b-v1.png")
     assert read() == {"images/set/a b.png": b"png 1", "takes/set/a b-v1.png": b"png 1"}
+    assert shelf.holds(stored.path)
     shelf.remove(stored.path)
     shelf.remove(stored.path)
+    assert (shelf.holds(stored.path), shelf.holds("takes/set")) == (False, False)
     assert read() == {"takes/set/a b-v1.png": b"png 1"}
     await store.close()
 

@@ -321,6 +321,7 @@ def test_decisions_and_earlier_takes_are_shown(ran: Ran) -> None:
     assert index["texts"][edits["note"][0]] == "nice"
     [take] = details_in(ran.report)[0]["takes"]
     assert (take["prompt"], take["decision"], take["note"]) == ("earlier", "redo", "whiter")
+    assert take["number"] == 1, "what a person has to name to take it back"
     assert (ran.report / "thumbs" / take["outputs"][0]["thumb"]).is_file()
 
 
@@ -409,7 +410,9 @@ def test_the_command_after_a_real_run(
     said = json.loads(again.stdout)
     index_html = shop.outputs / "report" / "index.html"
     assert (shop.folder / "opened").read_text().strip() == index_html.as_uri()
-    assert list(said) == ["index", "edits", "made", "kept", "unreadable", "removed", "sheet"]
+    assert list(said) == [
+        *("index", "edits", "made", "kept", "unreadable", "removed", "sheet", "orphaned_redos")
+    ]
     assert said["made"] == 0
     assert said["kept"] == 4, "three results, and the one input that they share"
     index = index_in(shop.outputs / "report")
