@@ -2,13 +2,14 @@
 
 Whoever adds a job at 02:30 wants it once a night. So a time that does not exist because clocks go
 forward is taken at the first moment after the gap, and one that comes twice because they go back is
-taken the first time. A minute or an hour that begins with ``*`` means "every so often" instead and
-follows elapsed time: no turn more, none less.
+taken the first time. A minute or an hour that begins with ``*`` means "every so often" instead: it
+is taken whenever a clock shows it, so that every hour stays every hour.
 """
 
 import difflib
 from collections.abc import Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from heapq import heappop, heappush
 from typing import Any
 
 from cronsim import CronSim, CronSimError
@@ -33,6 +34,9 @@ _FIELDS = (
 )
 _STARTS = datetime(2024, 1, 1, tzinfo=UTC)
 
+_FARTHEST_BACK = timedelta(hours=3)
+"""More than clocks go back anywhere: Troll station, by two hours."""
+
 
 class Cron:
     """A cron expression. Raises `ValueError`, in words that name the field, if it is none."""
@@ -45,10 +49,16 @@ class Cron:
 
     def times(self, after: float, zone: tzinfo) -> Iterator[float]:
         """The times after ``after``, ascending, in seconds since the epoch, as ``zone`` has it."""
+        minute, hour, *_ = self.text.split()
+        if minute.startswith("*") or hour.startswith("*"):
+            found = _whenever_shown(self.text, after, zone)
+        else:
+            nights = CronSim(self.text, datetime.fromtimestamp(after, zone))
+            found = (night.timestamp() for night in nights)
         last = after
-        for found in CronSim(self.text, datetime.fromtimestamp(after, zone)):
+        for when in found:
             # After the second of two equal hours the first one would be found again.
-            if (when := found.timestamp()) > last:
+            if when > last:
                 last = when
                 yield when
 
@@ -71,6 +81,29 @@ class Cron:
     def days_and_weekdays(self) -> bool:
         """Whether both have to match. Else, as cron has it, either is enough."""
         return CronSim(self.text, _STARTS).day_and
+
+
+def _whenever_shown(text: str, after: float, zone: tzinfo) -> Iterator[float]:
+    """Each moment at which a clock shows one of the times, ascending; some are before ``after``.
+
+    CronSim is asked for times on the clock only. It would count in whole hours from a moment of
+    the zone, and lose a turn where clocks change by half an hour (Lord Howe).
+    """
+    shown, later = (_clock(at, zone) for at in (after, after + _FARTHEST_BACK.total_seconds()))
+    waiting: list[float] = []
+    for time in CronSim(text, min(shown, later - _FARTHEST_BACK)):
+        moments = {time.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1)}
+        real = sorted([moment for moment in moments if _clock(moment, zone) == time])
+        for moment in real:
+            heappush(waiting, moment)
+        # The first moment of each time is later than that of the time before it; the second is not.
+        while real and waiting and waiting[0] <= real[0]:
+            yield heappop(waiting)
+
+
+def _clock(at: float, zone: tzinfo) -> datetime:
+    """What a clock of the zone shows, to the second."""
+    return datetime.fromtimestamp(at, zone).replace(tzinfo=None, microsecond=0, fold=0)
 
 
 def _problem(given: str, text: str) -> str | None:

@@ -7,6 +7,7 @@ it; where nobody can be asked it ends before the first request.
 """
 
 import asyncio
+import shlex
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
@@ -19,9 +20,9 @@ from pipeline.endpoints.catalog import model_spec
 from pipeline.engine import Stop
 from pipeline.errors import GuardError
 from pipeline.estimates import quantile
-from pipeline.job import Job, load_job
+from pipeline.job import Job, job_of
 from pipeline.ledger import LedgerReader, RunRow, open_reader
-from pipeline.ledger.past import last_runs, picture_bytes
+from pipeline.ledger.past import model_asked, picture_bytes
 from pipeline.models import ModelSpec
 from pipeline.preview import Plan
 
@@ -61,12 +62,14 @@ class GuardReport(msgspec.Struct, frozen=True, kw_only=True):
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan is held against. ``costs``: USD of the runs before that it can be compared with,
-    the latest first; ``cap_usd``: what the caps leave to this one; ``picture_bytes``: of one
-    picture, as measured; ``free_bytes``: on the disk of the outputs; ``None``: not known.
+    the latest first; ``cap_usd``: what the caps leave to this one; ``model_before``: who was asked
+    for what the ledger holds; ``picture_bytes``: of one picture, as measured; ``free_bytes``: on
+    the disk of the outputs; ``None``: not known.
     """
 
     costs: Sequence[float] = ()
     cap_usd: float | None = None
+    model_before: str | None = None
     picture_bytes: float | None = None
     free_bytes: int | None = None
     today: date
@@ -87,14 +90,15 @@ def look(
 ) -> GuardReport:
     """Looks around, then judges. Blocks. Raises `LedgerError`."""
     costs: list[float] = []
-    size = None
+    size = before = None
     if reader is not None:
         if job.guards.max_cost_growth is not None:
-            costs = comparable_costs(last_runs(reader, RUNS_LOOKED_AT))[: job.guards.growth_runs]
-        size = picture_bytes(reader)
+            costs = comparable_costs(reader.runs(RUNS_LOOKED_AT))[: job.guards.growth_runs]
+        size, before = picture_bytes(reader), model_asked(reader)
     around = Surroundings(
         costs=costs,
         cap_usd=cap_usd,
+        model_before=before,
         picture_bytes=size,
         free_bytes=free_bytes(job.outputs.directory) if job.guards.min_free_bytes else None,
         today=datetime.now(UTC).date(),
@@ -104,8 +108,7 @@ def look(
 
 def foresee(job: Job | Path | str, plan: Plan, *, rehearse: bool = False) -> GuardReport:
     """What a run of this plan would meet. Raises `JobError`, `LedgerError`."""
-    loaded = job if isinstance(job, Job) else load_job(Path(job))
-    loaded = loaded.for_rehearsal() if rehearse else loaded
+    loaded = job_of(job, rehearse=rehearse)
     reader = open_reader(loaded.outputs.directory / "ledger.db")
     with reader or nullcontext():
         cap = loaded.budget.run_usd
@@ -117,7 +120,8 @@ def judge(job: Job, plan: Plan, model: ModelSpec, around: Surroundings) -> Guard
     if not plan.requests:
         return GuardReport()
     ends, warnings = _model(job, model, around.today)
-    found = (_growth(job, plan, around), _changed(job, plan), _disk(job, plan, around), ends)
+    changed = _changed(job, plan, model, around)
+    found = (_growth(job, plan, around), changed, _disk(job, plan, around), ends)
     return GuardReport(stops=tuple([one for one in found if one]), warnings=tuple(warnings))
 
 
@@ -151,15 +155,17 @@ async def passes(
     if report:
         observe(report)
     if report.stops and allow is None:
-        raise refusal(report)
+        raise refusal(job, report)
     return not report.stops or allow is None or allow(report)
 
 
-def refusal(report: GuardReport) -> GuardError:
+def refusal(job: Job, report: GuardReport) -> GuardError:
     """Why the run ends here, for a report with ``stops``."""
+    path = shlex.quote(str(job.path))
     return GuardError(
         "; ".join([one.message for one in report.stops])
-        + ". Nothing was sent (if it is meant: run it on a terminal, which asks; or --no-guards)",
+        + f". Nothing was sent (what it would ask for: pipeline plan {path}; if that is meant:"
+        f" pipeline run {path} --no-guards, which goes past them once)",
         rails=tuple([one.rail for one in report.stops]),
     )
 
@@ -191,18 +197,24 @@ def _median(values: Sequence[float]) -> float:
     return (ordered[middle - 1] + ordered[middle]) / 2
 
 
-def _changed(job: Job, plan: Plan) -> Finding | None:
+def _changed(job: Job, plan: Plan, model: ModelSpec, around: Surroundings) -> Finding | None:
     most = job.guards.max_changed_share
     known = plan.changed + plan.again + plan.redo + plan.unchanged + plan.kept
     changed = min(plan.changed, plan.requests)  # with --limit no more than that are asked for
     if most is None or not changed or changed <= most * known:
         return None
+    why = "a prompt, a parameter or the pictures"
+    if around.model_before not in (None, model.id):
+        why = f"the model was {around.model_before} and is {model.id} now"
+    usd = ""
+    if plan.cost_usd is not None:
+        usd = f", for about ${plan.cost_usd * changed / plan.requests:,.2f}"
     return Finding(
         rail="max_changed_share",
         message=(
             f"{changed:,} of {known:,} edits that were asked for before have changed"
-            f" ({changed / known:.0%}: a prompt, a parameter, the model or the pictures), and"
-            f" guards.max_changed_share allows {most:.0%}: they would be paid for again"
+            f" ({changed / known:.0%}: {why}) and would be paid for again{usd};"
+            f" guards.max_changed_share allows {most:.0%}"
         ),
     )
 
@@ -250,9 +262,7 @@ def _model(job: Job, model: ModelSpec, today: date) -> tuple[Finding | None, lis
 
 
 @asynccontextmanager
-async def disk_watch(
-    job: Job, stop: Stop, *, on: bool = True, look_s: float = DISK_LOOK_S
-) -> AsyncIterator[None]:
+async def disk_watch(job: Job, stop: Stop, *, on: bool = True) -> AsyncIterator[None]:
     """While this lasts, the run is asked to stop as soon as less than ``guards.min_free_bytes`` is
     free. What is in flight is finished and kept: the reserve is for that. Where less is free from
     the beginning, somebody let the run pass, and nobody looks.
@@ -273,7 +283,7 @@ async def disk_watch(
                 )
                 stop.request(GuardError(message, rails=("min_free_bytes",)))
                 return
-            await asyncio.sleep(look_s)
+            await asyncio.sleep(DISK_LOOK_S)
 
     if not reserve:
         yield

@@ -73,7 +73,9 @@ def stack_dump(job: Job, run_id: str, watchdog: Watchdog) -> Callable[[], None]:
             file.parent.mkdir(exist_ok=True)
             with file.open("a", encoding="utf-8") as opened:
                 opened.write(text)
-        except Exception:  # raised here, it would strike whatever line the signal came upon
+        except Exception:
+            # Whatever it is: raised here, in the handler of a signal, it would strike the line of
+            # the run that the signal came upon, and end the run for a question about it.
             traceback.print_exc()
 
     return dump

@@ -70,3 +70,30 @@ def answering(tell: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(number, before)
+
+
+@contextmanager
+def told_to_stop(tell: Callable[[int, str], None] | None) -> Iterator[None]:
+    """While this lasts, ``tell`` gets how many Ctrl-C and SIGTERM there were, and the name of the
+    latest, in the loop. ``None``: nothing changes.
+    """
+    if tell is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    count = 0
+
+    def heard(number: int) -> None:
+        nonlocal count
+        count += 1
+        tell(count, f"{signal.Signals(number).name} received")
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        loop.call_soon_threadsafe(heard, number)
+
+    before = {number: signal.signal(number, on_signal) for number in _NUMBERS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

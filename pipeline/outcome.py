@@ -1,27 +1,45 @@
 """How a run ended: in a word, in an exit code, in its files."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from pipeline.canary import CanaryReport
+from pipeline.durable import replacing
 from pipeline.engine import Interrupted
 from pipeline.errors import BudgetReachedError, GuardError, PipelineError
 from pipeline.exports.results_csv import write_results_csv
 from pipeline.ledger import LedgerReader
 from pipeline.rendering.result import RenderResult
 from pipeline.summary import Totals
-from pipeline.target import TargetReport
+from pipeline.targets.places import TargetReport
 
 Ended = Literal["finished", "interrupted", "fatal", "budget", "guarded", "declined"]
+
+
+INTERRUPTED = 130
+"""Exit code."""
+
+
+class Exported(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of the job's exports. ``results``: as ``pipeline export JOB --json`` says them, but
+    for long lists; ``error``: why that ended before its time; ``stopped``: it was interrupted.
+    """
+
+    exit_code: int
+    results: tuple[dict[str, Any], ...] = ()
+    error: str | None = None
+    stopped: bool = False
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended. ``error``: what stopped it, in words; ``error_type``: its class in
     `pipeline.errors`, which stays the same whatever the words; `exit_code` as the command's.
     ``renditions``: what came of the job's renditions, made at the end; ``None``: it has none, or
-    the run was cut short. ``target``: what became of the job's `target_accepted`, if it has one.
+    the run was cut short. ``exports``: of its exports, where they were asked for, too. ``made``:
+    both in words, a line each. ``target``: what became of the job's `target_accepted`, if it has
+    one.
     """
 
     run_id: str
@@ -33,6 +51,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     canary: CanaryReport | None = None
     error_type: str | None = None
     renditions: RenderResult | None = None
+    exports: Exported | None = None
+    made: tuple[str, ...] = ()
     target: TargetReport | None = None
 
 
@@ -55,7 +75,7 @@ def run_result(
     if isinstance(error, PipelineError):
         exit_code = error.exit_code
     elif error is not None:
-        exit_code = 130
+        exit_code = INTERRUPTED
     elif target is not None:
         exit_code = 0 if target.ended == "reached" else 3
     else:
@@ -80,10 +100,16 @@ def write_run_files(result: RunResult, reader: LedgerReader) -> None:
     table = result.outputs / "results.csv"
     if result.totals.finished or not table.exists():
         write_results_csv(reader.columns(), reader.results(), table)
-    folder = result.outputs / "runs"
-    folder.mkdir(exist_ok=True)
+    write_run_file(result)
+
+
+def write_run_file(result: RunResult) -> None:
+    """The run's own file, whole or as it was. Raises `OSError`."""
+    file = result.outputs / "runs" / f"{result.run_id}.json"
+    file.parent.mkdir(exist_ok=True)
     text = msgspec.json.format(msgspec.json.encode(result, enc_hook=str), indent=2)
-    (folder / f"{result.run_id}.json").write_bytes(text + b"\n")
+    with replacing(file) as draft:
+        draft.write(text + b"\n")
 
 
 def _ended(error: BaseException | None) -> Ended:

@@ -5,7 +5,7 @@ A run counts for itself, while it goes, what is new, what newly fails and what w
 edits costs as little as that of ten.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import msgspec
 
 from pipeline.engine import Finished
 from pipeline.errors import ConfigError
-from pipeline.job import Job, load_job
+from pipeline.job import Job, job_of
+from pipeline.job.design import single_jobs, split_model
 from pipeline.ledger import LedgerReader, RunRow, open_reader
-from pipeline.ledger.past import Asked, asked_by, last_runs
+from pipeline.ledger.past import Asked, asked_by
 from pipeline.models import Status
 from pipeline.preview import ledger_path
 
@@ -58,7 +59,8 @@ class PastRun(msgspec.Struct, frozen=True, kw_only=True):
     ``process_ended`` (it was killed); ``None``: it goes on, or was killed and nobody has run since.
     ``partial``: of chosen edits only (``--only``, ``--limit``, ``retry``). ``counts``: its edits by
     status, and what it left out (``unchanged``, ``kept``). ``price_usd``: what a picture cost.
-    ``seconds_p50``: how long an edit took, the median. ``error``: what stopped it.
+    ``seconds_p50``: how long an edit took, the median. ``error``: what stopped it. ``made``: what
+    was made of its pictures then, in words, a line each. ``model``: of a job of several, its name.
     """
 
     id: str
@@ -74,6 +76,8 @@ class PastRun(msgspec.Struct, frozen=True, kw_only=True):
     seconds_p50: float | None
     error: str | None
     change: RunChange | None = None
+    made: tuple[str, ...] = ()
+    model: str = ""
 
     @property
     def finished(self) -> int:
@@ -130,33 +134,41 @@ def _away(note: str | None) -> list[str]:
 def history(
     job: Job | Path | str, *, limit: int | None = 20, rehearse: bool = False
 ) -> tuple[PastRun, ...]:
-    """The last runs of a job, the latest first; ``limit`` ``None``: all. Also while one goes on.
+    """The last runs of a job, of all its models, the latest first; ``limit`` ``None``: all. Also
+    while one goes on.
 
     Raises `JobError`, `LedgerError`; `ConfigError` for a limit below 1.
     """
     if limit is not None and limit < 1:
         raise ConfigError("--limit: at least 1 run")
-    loaded = job if isinstance(job, Job) else load_job(Path(job))
-    loaded = loaded.for_rehearsal() if rehearse else loaded
-    reader = open_reader(ledger_path(loaded))
-    if reader is None:
-        return ()
-    with reader, reader.snapshot():
-        return read_history(reader, loaded.outputs.directory, limit=limit)
+    loaded = job_of(job)
+    found: list[PastRun] = []
+    for job in single_jobs(loaded):
+        one = job.for_rehearsal() if rehearse else job
+        reader = open_reader(ledger_path(one))
+        if reader is None:
+            continue
+        model = split_model(one.path)[1] if loaded.models else ""
+        with reader, reader.snapshot():
+            found += read_history(reader, one.outputs.directory, limit=limit, model=model)
+    # In the order of their starts; those of one ledger are in order already.
+    return tuple(sorted(found, key=lambda run: -run.started_at)[:limit])
 
 
 def read_history(
-    reader: LedgerReader, outputs: Path, *, limit: int | None = None
+    reader: LedgerReader, outputs: Path, *, limit: int | None = None, model: str = ""
 ) -> tuple[PastRun, ...]:
     """The same of a ledger that is open, best inside a `LedgerReader.snapshot`."""
-    rows = last_runs(reader, -1 if limit is None else limit + LOOK_BACK)
+    rows = reader.runs(-1 if limit is None else limit + LOOK_BACK)
     shown = rows if limit is None else rows[:limit]
     asked = {row.id: asked_by(reader, row) for row in shown if not row.totals}
-    runs = [_past(row, asked.get(row.id), _none) for row in rows[len(shown) :]]
-    runs = [*[_past(row, asked.get(row.id), _error_in(outputs)) for row in shown], *runs]
+    runs = [
+        *[_past(row, asked.get(row.id), _written(outputs, row.id)) for row in shown],
+        *[_past(row, None, _Written()) for row in rows[len(shown) :]],
+    ]
     return tuple(
         [
-            msgspec.structs.replace(run, change=_change(row, run, runs[place + 1 :]))
+            msgspec.structs.replace(run, change=_change(row, run, runs[place + 1 :]), model=model)
             for place, (row, run) in enumerate(zip(shown, runs, strict=False))
         ]
     )
@@ -180,7 +192,14 @@ def change_in_words(change: RunChange) -> list[str]:
     return words
 
 
-def _past(row: RunRow, asked: Asked | None, error_of: Callable[[str], str | None]) -> PastRun:
+class _Written(msgspec.Struct, frozen=True):
+    """What a run's own file says beside the ledger."""
+
+    error: str | None = None
+    made: tuple[str, ...] = ()
+
+
+def _past(row: RunRow, asked: Asked | None, written: _Written) -> PastRun:
     totals = row.totals
     counts = {
         name: int(totals[name]) for name in (*STATUSES, "unchanged", "kept") if totals.get(name)
@@ -204,7 +223,8 @@ def _past(row: RunRow, asked: Asked | None, error_of: Callable[[str], str | None
         cost_usd=cost,
         price_usd=round(cost / images, 6) if images and cost else None,
         seconds_p50=totals.get("edit_s_p50"),
-        error=error_of(row.id) if row.ended in ("fatal", "budget", "guarded") else None,
+        error=written.error,
+        made=written.made,
     )
 
 
@@ -233,20 +253,10 @@ def _ratio(now: float | None, then: float | None) -> float | None:
     return round(now / then, 4) if now is not None and then else None
 
 
-def _none(run_id: str) -> None:
-    return None
-
-
-def _error_in(outputs: Path) -> Callable[[str], str | None]:
-    class Told(msgspec.Struct):
-        error: str | None = None
-
-    def error_of(run_id: str) -> str | None:
-        try:
-            return msgspec.json.decode(
-                (outputs / "runs" / f"{run_id}.json").read_bytes(), type=Told
-            ).error
-        except (OSError, msgspec.DecodeError):
-            return None
-
-    return error_of
+def _written(outputs: Path, run_id: str) -> _Written:
+    """Nothing, where there is no file: the run goes on, or was cut off."""
+    file = outputs / "runs" / f"{run_id}.json"
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Written)
+    except (OSError, msgspec.DecodeError):
+        return _Written()

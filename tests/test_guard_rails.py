@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -172,10 +172,29 @@ def test_an_edited_template_is_stopped_and_a_person_may_let_it_pass(
     assert run(shop, endpoint, allow=lambda report: True).totals.succeeded == 2
 
 
+def test_another_model_is_named_with_what_it_would_cost_and_the_way_out(
+    shop: Shop, emulator: Emulators
+) -> None:
+    endpoint = emulator(pictures="plain")
+    guards = {"max_changed_share": 0.2}
+    run(shop.with_edits(10, guards=guards), endpoint)
+    shop.with_edits(12, guards=guards, endpoint={"model": "google/nano-banana-edit"})
+    result = run(shop, endpoint)
+    assert (result.ended, result.exit_code) == ("guarded", 5)
+    assert result.error == (
+        "10 of 10 edits that were asked for before have changed (100%: the model was"
+        f" {MODEL.id} and is google/nano-banana-edit now) and would be paid for again, for about"
+        " $0.42; guards.max_changed_share allows 20%. Nothing was sent (what it would ask for:"
+        f" pipeline plan {shop.job}; if that is meant: pipeline run {shop.job} --no-guards, which"
+        " goes past them once)"
+    )
+
+
 def test_a_disk_that_fills_up_drains_the_run(
     shop: Shop, emulator: Emulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.05})
+    endpoint = emulator(pictures="plain", latency={"median_s": 0})
+    endpoint.hold(after=3)
     free = [10**12]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[0]))
     monkeypatch.setattr("pipeline.guard_rails.DISK_LOOK_S", 0.01)
@@ -183,12 +202,14 @@ def test_a_disk_that_fills_up_drains_the_run(
     def observe(event: Event) -> None:
         if type(event).__name__ == "Finished":
             free[0] = 10**6
+        elif type(event).__name__ == "Stopping":
+            endpoint.go_on()
 
-    shop.with_edits(200, limits={"concurrency": 2})
+    shop.with_edits(50, limits={"concurrency": 2})
     result = run(shop, endpoint, observe=observe)
     assert (result.ended, result.exit_code) == ("guarded", 5)
     assert "only 1.0 MB is free" in str(result.error)
-    assert 0 < result.totals.succeeded < 200
+    assert 3 < result.totals.succeeded < 50
     assert (result.totals.failed, result.totals.unknown) == (0, 0)
     assert len(endpoint.bill.charges) == result.totals.succeeded, "what was paid is kept"
     assert run(shop, endpoint).exit_code == 5, "nor does the next run start"
@@ -197,7 +218,7 @@ def test_a_disk_that_fills_up_drains_the_run(
 
 
 def test_a_warning_stops_nothing_and_is_told(shop: Shop, emulator: Emulators) -> None:
-    until = date.today().isoformat()  # noqa: DTZ011 - any day near
+    until = (datetime.now(UTC).date() + timedelta(days=1)).isoformat()
     shop.with_edits(1, guards={"model_until": until, "warn_days": 30})
     events: list[Event] = []
     result = run(shop, emulator(pictures="plain"), observe=events.append)

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from pipeline.emulator.testing import RunningEmulator
 from pipeline.past_runs import PastRun, RunChange, change_in_words
 from pipeline.running import RunResult
 from tests.conftest import Shop, command_line, environment
+from tests.test_command import statuses, until
 
 Emulators = Callable[..., RunningEmulator]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -119,22 +119,22 @@ def test_runs_of_chosen_edits_are_marked(shop: Shop, emulator: Emulators) -> Non
 def test_a_killed_run_has_the_figures_that_its_attempts_left(
     shop: Shop, emulator: Emulators
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.3})
-    shop.with_edits(60, limits={"concurrency": 2})
+    endpoint = emulator(pictures="plain", latency={"median_s": 0})
+    endpoint.hold(after=4)
+    shop.with_edits(9, limits={"concurrency": 2})
     line = command_line("run", shop.job, "--base-url", endpoint.url, "--yes")
     process = subprocess.Popen(
         line, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    end = time.monotonic() + 30
-    while len(endpoint.bill.charges) < 4 and time.monotonic() < end:
-        time.sleep(0.02)
+    until(lambda: len(endpoint.bill.charges) == 4, seconds=60)
+    until(lambda: statuses(shop)["succeeded"] == 4, seconds=60)
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait()
     killed = latest(shop)
     assert (killed.ended, killed.duration_s) == (None, None)
-    assert killed.counts["succeeded"] >= 2
-    assert killed.cost_usd == pytest.approx(0.042 * killed.counts["succeeded"])
-    endpoint.use(latency={"median_s": 0.01})
+    assert killed.counts["succeeded"] == 4
+    assert killed.cost_usd == pytest.approx(0.042 * 4)
+    endpoint.go_on()
     run(shop, endpoint)
     after, before = pipeline.history(shop.job)
     assert (before.ended, before.duration_s) == ("process_ended", None)
@@ -197,6 +197,31 @@ def test_history_as_json_is_a_line_for_each_run(
     assert list(found) == list(PastRun.__struct_fields__)
     assert found["change"]["new"] == 2
     assert command("history", shop.with_edits(1, name="other").job, "--json").stdout == ""
+
+
+def test_the_history_of_a_job_of_several_models_has_the_runs_of_all(
+    shop: Shop, emulator: Emulators, command: Command
+) -> None:
+    models = [
+        {"model": "google/gemini-2.5-flash-image-edit", "name": "flash"},
+        {"model": "google/nano-banana-edit", "name": "banana"},
+    ]
+    url = emulator(pictures="plain").url
+    shop.with_edits(2, models=models)
+    assert command("run", shop.job, "--base-url", url, "--quiet").returncode == 0
+    assert command("run", f"{shop.job}@flash", "--base-url", url, "--quiet").returncode == 0
+    runs = pipeline.history(shop.job)
+    assert [(run.model, run.finished) for run in runs] == [
+        ("flash", 0),
+        ("banana", 2),
+        ("flash", 2),
+    ]
+    assert [run.model for run in pipeline.history(shop.job, limit=2)] == ["flash", "banana"]
+    assert [run.model for run in pipeline.history(f"{shop.job}@banana")] == [""]
+    shown = command("history", shop.job).stdout
+    assert [line.split()[1] for line in shown.splitlines() if "finished" in line] == [
+        run.model for run in runs
+    ]
 
 
 def test_status_shows_the_differences_of_the_last_runs(

@@ -1,6 +1,7 @@
 """Whoever is named in the job's ``notify`` hears how its runs end.
 
-Messages leave when a run is over, and at once when it stands still. A problem is told once, to
+Messages leave when a run is over and its pictures are made into what the job says, and at once when
+it stands still. A problem is told once, to
 each of those who want to hear of it, until a run has come to its end without it. A message that
 cannot be sent is said, once, and changes nothing else.
 """
@@ -16,7 +17,8 @@ import msgspec
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.events import Event, Notified, Started
 from pipeline.guard_rails import GuardReport
-from pipeline.job import Job, load_job, read_api_key, read_variable
+from pipeline.job import Job, job_of, read_api_key, read_variable
+from pipeline.job.design import single_jobs
 from pipeline.job.notify import Recipient
 from pipeline.ledger import open_reader
 from pipeline.notifying import matters, wording
@@ -30,7 +32,7 @@ from pipeline.run_options import RunOptions
 from pipeline.snapshot import Snapshot
 from pipeline.watchdog import Stalled
 
-__all__ = ["Delivery", "notify_test", "told"]
+__all__ = ["Delivery", "inform", "notify_test", "told"]
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,17 +48,19 @@ async def told(
     options: RunOptions,
     environ: Mapping[str, str],
     *,
+    then: Callable[[Job, RunResult], Awaitable[RunResult]],
     silent: bool = False,
 ) -> RunResult:
-    """Runs the job, and tells those who are to be told, unless it is to be ``silent``. Returns and
-    raises what ``run`` does, and nothing else.
+    """Runs the job, does what follows (``then``), and tells those who are to be told, unless it is
+    to be ``silent``. Returns and raises what these two do, and nothing else.
     """
     if silent or not job.notify:
-        return await run(job, options, environ)
+        return await then(job, await run(job, options, environ))
     interactive = options.confirm is not None
     post = _Post(job, options.observe, environ, interactive=interactive)
     try:
         result = await run(job, msgspec.structs.replace(options, observe=post.heard), environ)
+        result = await then(job, result)
     except PipelineError as error:
         if not interactive:
             await post.tell((matters.of_start(error),), error=str(error))
@@ -71,6 +75,19 @@ async def told(
     return result
 
 
+async def inform(
+    job: Job, matter: Matter, text: str, *, environ: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Tells of something that is no run's to tell, by the rules of what runs tell. Returns whom it
+    could not reach, and why.
+    """
+    heard: list[Event] = []
+    if job.notify:
+        post = _Post(job, heard.append, environ, interactive=False)
+        await post.tell((matter,), error=text)
+    return tuple([event.line for event in heard if isinstance(event, Notified) and event.trouble])
+
+
 async def notify_test(
     job: Job | Path | str, *, environ: Mapping[str, str] | None = None
 ) -> tuple[Delivery, ...]:
@@ -78,7 +95,7 @@ async def notify_test(
 
     Raises `JobError`, and `ConfigError` where nobody is named.
     """
-    loaded = job if isinstance(job, Job) else load_job(Path(job))
+    loaded = job_of(job)
     if not loaded.notify:
         raise ConfigError(f"{loaded.path}: the job names nobody (add notify: - url_env: …)")
     environ = os.environ if environ is None else environ
@@ -167,7 +184,9 @@ class _Post:
         """
         async with self._taking_turns:
             if self._memory is None:
-                self._memory = await asyncio.to_thread(Memory, ledger_path(self._job))
+                # Of several models, the first one's: what is none's alone is told by the scheduler.
+                ledger = ledger_path(single_jobs(self._job)[0])
+                self._memory = await asyncio.to_thread(Memory, ledger)
             memory = self._memory
             self._met |= {matter.key for matter in found if matter.key}
             secrets = _secrets(self._job, self._environ)

@@ -38,6 +38,15 @@ def of_result(
     """The most important first. ``run``: the same run as the ledger has it, with its change.
     ``interactive``: a person looks on, who knows what they stopped, or that nothing was left.
     """
+    found = _of_its_edits(result, run, interactive=interactive)
+    well = tuple([matter for matter in found if matter.on in ("finish", "nothing_new")])
+    trouble = tuple([matter for matter in found if matter not in well])
+    return (*trouble, *_of_what_was_made(result), *well)
+
+
+def _of_its_edits(
+    result: RunResult, run: PastRun | None, *, interactive: bool
+) -> tuple[Matter, ...]:
     totals = result.totals
     if result.ended == "declined" or (result.ended == "interrupted" and interactive):
         return ()
@@ -75,6 +84,17 @@ def of_result(
     down = Matter(on="failure", key="endpoint", headline=f"nothing succeeded: {headline}")
     others = (msgspec.structs.replace(failure, fresh=False),) if codes - _OF_THE_ENDPOINT else ()
     return (down, *others, finish)
+
+
+def _of_what_was_made(result: RunResult) -> list[Matter]:
+    """What is not there of renditions and exports, unless somebody stopped it."""
+    found = []
+    rendered, exported = result.renditions, result.exports
+    if rendered is not None and rendered.exit_code and not rendered.stopped:
+        found.append(Matter(on="failure", key="renditions", headline="renditions are missing"))
+    if exported is not None and exported.exit_code and not exported.stopped:
+        found.append(Matter(on="failure", key="exports", headline="an export is not whole"))
+    return found
 
 
 def of_start(error: PipelineError) -> Matter:

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Collection
 from contextlib import suppress
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
@@ -24,6 +24,9 @@ NOT_INSTALLED = (
 )
 NO_SERVICE = "apprise does not understand the URL (docs/notifications.md has examples)"
 HIDDEN = "***"
+
+_SECRET = re.compile(r"key|token|secret|pass|pwd|auth|sig", re.IGNORECASE).search
+"""Names of what is secret in an address, however short it is."""
 
 
 class _Message(msgspec.Struct, frozen=True):
@@ -114,8 +117,9 @@ def _parts(secret: str) -> set[str]:
     if "://" not in secret:
         return {secret} if len(secret) >= 4 else set()
     rest = secret.partition("://")[2]
-    login, at, _ = rest.partition("@")
-    password = {login.partition(":")[2]} if at and ":" in login else set()
+    login = re.split(r"[/?#]", rest)[0].rpartition("@")[0]
+    named = parse_qsl(rest.partition("?")[2])
+    password = {login.partition(":")[2], *[value for name, value in named if _SECRET(name)]}
     pieces = {piece for piece in re.split(r"[/:@?&=#+,]", rest) if len(piece) >= 8}
     telling = {piece for piece in pieces if any(letter.isdigit() for letter in piece)}
     found = {secret, *password, *telling}

@@ -81,6 +81,7 @@ def values_of(
         "newly_failing": (change.newly_failing or 0) if change else 0,
         "recovered": (change.recovered or 0) if change else 0,
         "reasons": [msgspec.to_builtins(reason) for reason in reasons],
+        "made": list(result.made) if result is not None else [],
         "cost_usd": totals.get("cost_usd", 0.0),
         "unknown_usd": totals.get("unknown_usd", 0.0),
         "duration": took(totals.get("duration_s", 0.0)),
@@ -112,6 +113,7 @@ def took(seconds: float) -> str:
 
 def _text(values: dict[str, Any], run: PastRun | None, before: PastRun | None) -> str:
     parts = [values["error"], _done(values), _since(run, before), _why(values["reasons"])]
+    parts.append("\n".join(values["made"]))
     parts.append("\n".join([f"note: {note}" for note in values["notes"]]))
     who = f"run {values['run_id']} on " if values["run_id"] else ""
     parts.append(f"{who}{values['host']}, outputs in {values['outputs']}\nnext: {values['next']}")
@@ -155,10 +157,14 @@ def _why(reasons: Sequence[dict[str, Any]]) -> str:
 
 def _next(job: Job, matter: Matter) -> str:
     path = shlex.quote(str(job.path))
-    if matter.key.startswith("start "):
+    if matter.key.startswith(("start ", "job ")):
         return f"pipeline check {path}"
     if matter.on == "finish":
         return f"pipeline report {path}"
+    if matter.key in ("renditions", "exports"):
+        return f"pipeline {'render' if matter.key == 'renditions' else 'export'} {path}"
+    if matter.key.startswith("guard "):
+        return f"pipeline plan {path}"
     if matter.on in ("stall", "nothing_new"):
         return f"pipeline status {path}"
     return f"pipeline run {path}"

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pipeline.interruption import told_to_stop
 from pipeline.job.folder import JobFolder
 from pipeline.scheduling.daemon import Daemon
 from pipeline.scheduling.listing import Listed, check_life, listed
 from pipeline.scheduling.notices import Notice
 from pipeline.scheduling.once import once
 from pipeline.scheduling.processes import Processes
-from pipeline.scheduling.signals import told_to_stop
 
 __all__ = ["MAX_RUNS", "Listed", "Notice", "check_life", "listed", "once", "schedule"]
 
@@ -37,11 +37,12 @@ async def schedule(
 
     Raises `ConfigError` where there is no such folder.
     """
+    environ = os.environ if environ is None else environ
     daemon = Daemon(
         JobFolder(Path(folder)).entries,
-        Processes(),
+        Processes(environ),
         max_runs=max_runs,
-        environ=os.environ if environ is None else environ,
+        environ=environ,
         now=time.time,
         tell=observe,
     )

@@ -8,6 +8,8 @@ from typing import Any
 from pipeline.budget import DAY_S, midnight_before
 from pipeline.errors import PipelineError
 from pipeline.job.folder import Entry
+from pipeline.notifying.matters import Matter
+from pipeline.outcome import INTERRUPTED
 from pipeline.scheduling import notices
 from pipeline.scheduling.going import Supervised
 from pipeline.scheduling.memory import AHEAD_S, Going, Past
@@ -16,7 +18,6 @@ from pipeline.scheduling.notices import Notice
 from pipeline.scheduling.processes import Ending, Run, Runs
 from pipeline.scheduling.queue import Followed, Queue, Waiting
 from pipeline.scheduling.roster import Roster
-from pipeline.scheduling.sharing import share_of
 from pipeline.scheduling.times import (
     Due,
     in_words,
@@ -25,15 +26,12 @@ from pipeline.scheduling.times import (
     upcoming,
     verdict,
 )
+from pipeline.scheduling.tuning import Tuning
 
 LOOK_EVERY_S = 5.0
 """How often the folder and the clock are looked at: a change is seen, and a sleep of the machine
 noticed, after at most this.
 """
-
-TUNE_EVERY_S = 0.2
-TUNE_FOR_S = 600.0
-"""A run that has only begun listens once it has looked at its manifests and the account."""
 
 
 class Daemon:
@@ -55,10 +53,11 @@ class Daemon:
         self._now = now
         self._look_every_s = look_every_s
         self._notify = tell
-        self._roster = Roster(entries, environ=environ, now=now, tell=tell)
+        self._roster = Roster(entries, environ=environ, now=now, tell=self._heard)
         self._dealt: dict[str, float] = {}
         self._queue = Queue()
         self._going: dict[str, Supervised] = {}
+        self._tuning = Tuning(runs, self._going, do=self._do, tell=tell)
         self._tasks: set[asyncio.Task[None]] = set()
         self._bug: BaseException | None = None
         self._woken = asyncio.Event()
@@ -149,12 +148,12 @@ class Daemon:
         at = self._roster.memory(followed).unfinished
         if at is None:
             return
-        self._roster.keep(followed, unfinished=None)
         due, schedule = Due(at=at, start_at=at, late=True), followed.job.schedule
         if schedule.catch_up == "none":
             self._roster.leave_out(followed, due, "it was cut short, and catch_up is none")
         elif too_late(schedule, due, now):
-            self._roster.leave_out(followed, due, too_late_words(schedule, due, now))
+            why = too_late_words(schedule, due, now)
+            self._roster.leave_out(followed, due, why, notices.TOO_LATE)
         else:
             self._queue.put(Waiting(name=followed.name, due=due, order=at))
 
@@ -165,7 +164,8 @@ class Daemon:
         found = verdict(schedule, name, after=self._dealt[name], now=now)
         self._dealt[name] = max(self._dealt[name], found.until)
         for due, why in found.left_out:
-            self._roster.leave_out(followed, due, why)
+            late = notices.TOO_LATE if too_late(schedule, due, now) else None
+            self._roster.leave_out(followed, due, why, late)
         for due in found.due:
             waits = self._queue.of(name)
             all_of_them = schedule.catch_up == "all"
@@ -186,7 +186,7 @@ class Daemon:
             elif too_late(followed.job.schedule, one.due, now):
                 self._queue.remove(one)
                 why = too_late_words(followed.job.schedule, one.due, now)
-                self._roster.leave_out(followed, one.due, why)
+                self._roster.leave_out(followed, one.due, why, notices.TOO_LATE)
 
     def _start_what_may(self, now: float) -> None:
         due = self._queue.startable(now, lambda one: one.name not in self._going)
@@ -221,7 +221,7 @@ class Daemon:
         else:
             self._queue.remove(one)
             if one.more_than_usd is None:
-                self._roster.leave_out(followed, one.due, allowed.why)
+                self._roster.leave_out(followed, one.due, allowed.why, notices.NO_MONEY)
 
     def _shares_money(self, one: Waiting, key: str) -> bool:
         followed = self._roster.get(one.name)
@@ -240,11 +240,11 @@ class Daemon:
         try:
             run = self._runs.start(followed.job, cap_usd=cap)
         except PipelineError as error:
-            self._roster.leave_out(followed, one.due, str(error))
+            self._roster.leave_out(followed, one.due, str(error), notices.NO_START)
             return
-        going = Going(pid=run.pid, started_at=now, due=one.due.at, cap_usd=cap)
+        going = Going(pid=run.pid, log=str(run.log), started_at=now, due=one.due.at, cap_usd=cap)
         until = max(self._roster.memory(followed).until, one.due.at)
-        self._roster.keep(followed, until=until, going=going)
+        self._roster.keep(followed, until=until, going=going, unfinished=None)
         due = notices.local(one.due.at, followed.job.schedule.timezone)
         late = f", {in_words(now - one.due.at)} late" if one.due.late else ""
         money = "" if cap is None else f", up to ${cap:,.2f} of the day's money"
@@ -271,20 +271,20 @@ class Daemon:
         )
         self._going[name] = supervised
         self._do(self._to_its_end(supervised, going))
-        self._share_limits()
+        self._tuning.share()
 
     async def _to_its_end(self, run: Supervised, going: Going) -> None:
         followed = run.followed
         ending = await run.to_its_end(ran_s=max(0.0, self._now() - run.began))
         del self._going[followed.name]
         self._close(followed, ending, going)
-        if run.drained_by_us and ending.ended == "interrupted":
+        if run.drained_by_us and ending.exit_code == INTERRUPTED:
             self._roster.keep(followed, unfinished=going.due)
         if self._roster.get(followed.name) is None:
             self._roster.let_go(followed)
         elif not self._stops:
             self._go_on_with_more(run, ending)
-            self._share_limits()
+            self._tuning.share()
         self._woken.set()
 
     def _go_on_with_more(self, run: Supervised, ending: Ending) -> None:
@@ -327,40 +327,6 @@ class Daemon:
         self._roster.keep(followed, going=None, last=past)
         self._notify(notice)
 
-    # --- limits
-
-    def _share_limits(self) -> None:
-        """Gives each run its part, where several of one key go on, or did."""
-        of_key: dict[str, list[Supervised]] = {}
-        for going in self._going.values():
-            of_key.setdefault(going.followed.key, []).append(going)
-        for runs in of_key.values():
-            for going in runs:
-                share = share_of(going.job.limits, len(runs))
-                alone_always = going.share is None and len(runs) == 1
-                if not alone_always and going.share != share:
-                    going.share = share
-                    self._do(self._tune(going, len(runs)))
-
-    async def _tune(self, going: Supervised, runs: int) -> None:
-        share, name = going.share, going.followed.name
-        assert share is not None  # noqa: S101 - it was just given one
-        for _ in range(round(TUNE_FOR_S / TUNE_EVERY_S)):
-            if self._going.get(name) is not going or going.share != share:
-                return
-            if await self._runs.tune(going.job, share):
-                with_whom = "alone with its key" if runs == 1 else f"{runs} runs share its key"
-                self._tell(
-                    "limits_shared",
-                    f"at most {share.concurrency} requests at once from now on: {with_whom}",
-                    name,
-                    concurrency=share.concurrency,
-                    requests_per_minute=share.requests_per_minute,
-                    images_per_minute=share.images_per_minute,
-                )
-                return
-            await asyncio.sleep(TUNE_EVERY_S)
-
     # --- small things
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
@@ -373,6 +339,17 @@ class Daemon:
         if not task.cancelled() and (bug := task.exception()) is not None:
             self._bug = bug
             self._woken.set()
+
+    def _heard(self, notice: Notice) -> None:
+        """Passes on what the roster says; of what means a night without data, people hear, too."""
+        self._notify(notice)
+        followed = self._roster.get(notice.job) if notice.job is not None else None
+        if notice.matter is not None and followed is not None and followed.job.notify:
+            self._do(self._inform(followed, notice.matter, notice.text))
+
+    async def _inform(self, followed: Followed, matter: Matter, text: str) -> None:
+        for trouble in await self._runs.inform(followed.job, matter, text):
+            self._tell("not_told", trouble, followed.name)
 
     def _say_once(self, name: str, event: str, text: str) -> None:
         if self._said.get(name) != text:

@@ -9,6 +9,7 @@ import msgspec
 
 from pipeline.errors import NotRunningError
 from pipeline.job import Job
+from pipeline.job.design import AT, split_model
 from pipeline.job.folder import Entry, JobFolder
 from pipeline.scheduling import notices
 from pipeline.scheduling.memory import Past, is_followed, peek
@@ -55,15 +56,19 @@ class Coming(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def coming(job: Job, name: str, *, now: float) -> Coming | None:
-    """When the job runs next by its schedule; ``None``: it has none, or no time to come."""
-    schedule = job.schedule
+    """When the job runs next by its schedule; ``None``: it has none, or no time to come. A job of
+    one of several models (``shop@flash``) runs when the whole one does.
+    """
+    schedule, outputs = job.schedule, job.outputs.directory
+    if split_model(job.path)[1]:
+        name, outputs = name.rpartition(AT)[0], outputs.parent
     at = next(upcoming(schedule, now), None)
     if at is None:
         return None
     return Coming(
         at=at + jitter_of(schedule, name, at),
         local=notices.local(at, schedule.timezone),
-        followed=is_followed(job.outputs.directory, now),
+        followed=is_followed(outputs, now),
     )
 
 

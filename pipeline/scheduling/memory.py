@@ -8,6 +8,7 @@ from typing import Any
 import filelock
 import msgspec
 
+from pipeline.durable import replacing
 from pipeline.errors import StoreError
 from pipeline.job.schedule import Schedule
 
@@ -17,17 +18,18 @@ LOCK = "schedule.lock"
 FRESH_S = 60.0
 """A scheduler shows that it is alive at least so often."""
 
-
 AHEAD_S = 86_400.0
+"""A memory from farther ahead than this is a clock's mistake."""
 
 
 class Going(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that was started. ``due``: for which time; ``None``: for none. ``cap_usd``: its share
-    of the day's money, if it was given one.
+    """A run that was started. ``log``: what it says; its process holds it. ``due``: for which time;
+    ``None``: for none. ``cap_usd``: its share of the day's money, if it was given one.
     """
 
     pid: int
     started_at: float
+    log: str
     due: float | None = None
     cap_usd: float | None = None
 
@@ -87,17 +89,14 @@ def peek(outputs: Path) -> Memory | None:
 def remember(outputs: Path, memory: Memory) -> None:
     """Writes it, whole or not at all. Raises `StoreError`."""
     path = outputs / NAME
-    draft = path.with_suffix(".tmp")
     try:
         outputs.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
+        with replacing(path) as file:
             file.write(msgspec.json.format(msgspec.json.encode(memory), indent=2) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
     except OSError as error:
         raise StoreError(
-            f"{path}: {error.strerror or error} (make the job's outputs writable)"
+            f"{path}: {error.strerror or error} (free some space, or make the job's outputs"
+            " writable)"
         ) from error
 
 
@@ -119,7 +118,8 @@ class Following:
             return False
         except OSError as error:
             raise StoreError(
-                f"{outputs / LOCK}: {error.strerror or error} (make the job's outputs writable)"
+                f"{outputs / LOCK}: {error.strerror or error} (free some space, or make the job's"
+                " outputs writable)"
             ) from error
         self._locks[outputs] = lock
         return True

@@ -42,9 +42,8 @@ def allowance(
         spent = spent_today(jobs, now)
     except LedgerError as error:
         return Allowance("wait", why=f"what was spent today cannot be read: {error}")
-    held, others = 0.0, 0
+    held = 0.0
     for run in going:
-        others += 1
         if run.cap_usd is not None:
             held += max(0.0, run.cap_usd - spent_by_run(run.job, run.began))
     left = day - spent - held
@@ -52,7 +51,7 @@ def allowance(
     for cap in (round(left / max(1, alike), 6), round(left, 6)):
         if cap >= least:
             return Allowance("go", cap_usd=cap)
-    if others:
+    if held > 0:
         free = f"${max(0.0, left):,.2f} of the day's ${day:,.2f} is neither spent nor held"
         return Allowance("wait", why=f"{free} by runs that go on")
     return Allowance("no", why=f"${spent:,.2f} of the day's ${day:,.2f} is spent (UTC)")

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from pipeline.notifying.matters import Matter
 from pipeline.scheduling.processes import Ending
 from pipeline.scheduling.times import in_words
 
@@ -23,13 +24,23 @@ MEANINGS = {
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened. ``event``: stable, of `EVENTS`; ``job``: its name; ``text``: for a
-    person; ``values``: beside them, for programs.
+    person; ``values``: beside them, for programs. ``matter``: what those hear of it whom the job
+    names, since there is no run that would tell them.
     """
 
     event: str
     text: str
     job: str | None = None
     values: dict[str, Any] = {}
+    matter: Matter | None = None
+
+
+TOO_LATE = Matter(on="failure", key="skipped late", headline="a run was left out, it was too late")
+NO_MONEY = Matter(
+    on="cap", key="skipped money", headline="a run was left out, the day's money is spent"
+)
+NO_START = Matter(on="failure", key="skipped start", headline="a run could not be started")
+BROKEN = Matter(on="failure", key="job broken", headline="its job file does not load")
 
 
 EVENTS = (
@@ -46,6 +57,7 @@ EVENTS = (
     "run_stopping",
     "run_ended",
     "limits_shared",
+    "not_told",
     "scheduler_stopping",
     "scheduler_ended",
 )
@@ -98,15 +110,18 @@ def ended(
         meaning = "a guard rail"
     elif ending.canary_failed:
         meaning = "its canary"
+    elif code == 3 and ending.made and sum(counts.values()) == counts["succeeded"]:
+        meaning = "not all that was to be made of its pictures"
     head = f"ended: {meaning}" if code is None else f"ended with {code}, {meaning}"
     if not shown and code == 0:
         shown = ["nothing was left to do"]
-    details = [*shown, f"${cost:,.2f}"]
+    details = [*shown, f"${cost:,.2f}", in_words(now - started_at)]
     error = "" if not ending.error else f": {ending.error.splitlines()[0]}"
+    made = "".join([f"\n{line}" for line in ending.made])
     return Notice(
         event="run_ended",
         job=name,
-        text=f"{head}: {', '.join(details)}, {in_words(now - started_at)}{error}",
+        text=f"{head}: {', '.join(details)}{error}{made}",
         values={
             "exit_code": code,
             "meaning": meaning,
@@ -121,6 +136,7 @@ def ended(
             "cost_usd": cost,
             "unknown_usd": float(totals.get("unknown_usd", 0.0)),
             "error": ending.error,
+            "made": ending.made,
             "next": None if next_at is None else utc(next_at),
         },
     )

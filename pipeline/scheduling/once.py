@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.errors import BudgetReachedError, ConfigError, JobError, PipelineError
+from pipeline.interruption import told_to_stop
 from pipeline.job import Job
+from pipeline.job.design import single_jobs
 from pipeline.job.folder import JobFolder
 from pipeline.manifest.problems import did_you_mean, listed
 from pipeline.scheduling import notices
@@ -16,7 +18,6 @@ from pipeline.scheduling.notices import Notice
 from pipeline.scheduling.processes import Ending, Processes
 from pipeline.scheduling.queue import Followed
 from pipeline.scheduling.sharing import key_of, least_usd, spent_today
-from pipeline.scheduling.signals import told_to_stop
 from pipeline.scheduling.times import jitter_of, upcoming
 from pipeline.steering.client import ask
 from pipeline.steering.messages import State
@@ -51,9 +52,15 @@ async def once(
     if jitter:
         await asyncio.sleep(jitter_of(job.schedule, name, now))
     jobs = [each.job for each in entries.values() if each.job is not None]
-    cap = await asyncio.to_thread(_cap, job, jobs, environ)
+    runs = Processes(environ)
+    try:
+        cap = await asyncio.to_thread(_cap, job, jobs, environ)
+    except BudgetReachedError as error:
+        for trouble in await runs.inform(job, notices.NO_MONEY, str(error)):
+            tell(Notice(event="not_told", job=name, text=trouble))
+        raise
     began = time.time()
-    run = Processes().start(job, cap_usd=cap)
+    run = runs.start(job, cap_usd=cap)
     money = "" if cap is None else f", up to ${cap:,.2f} of the day's money"
     values = {"pid": run.pid, "due": None, "late_s": 0.0, "cap_usd": cap}
     text = f"started{money} (process {run.pid})"
@@ -88,7 +95,7 @@ def _cap(job: Job, jobs: list[Job], environ: Mapping[str, str]) -> float | None:
     key = key_of(job, environ)
     alike = [each for each in jobs if key_of(each, environ) == key]
     spent = spent_today(alike, time.time())
-    left = day - spent - sum(_held(each) for each in alike)
+    left = day - spent - sum(_held(one) for each in alike for one in single_jobs(each))
     if left < least_usd(job):
         raise BudgetReachedError(
             f"schedule.day_usd of ${day:,.2f} is reached: ${spent:,.2f} is spent today (UTC) by the"
@@ -99,6 +106,7 @@ def _cap(job: Job, jobs: list[Job], environ: Mapping[str, str]) -> float | None:
 
 
 def _held(job: Job) -> float:
+    """What a run of this job that goes on may still spend; 0 where none does."""
     try:
         live = ask(job.outputs.directory, State(), timeout_s=3.0)
     except PipelineError:

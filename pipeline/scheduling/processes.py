@@ -8,30 +8,34 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import msgspec
 
-from pipeline.errors import LedgerError, PipelineError, StoreError
+from pipeline.errors import PipelineError, StoreError
 from pipeline.job import Job
-from pipeline.ledger import RunRow, open_reader
+from pipeline.job.design import single_jobs
+from pipeline.notifying import inform
+from pipeline.notifying.matters import Matter
 from pipeline.scheduling.memory import Going
 from pipeline.scheduling.sharing import Share
+from pipeline.steering.channel import NAME
 from pipeline.steering.client import ask
 from pipeline.steering.messages import Tune
 
 LOOK_EVERY_S = 0.1
-TAIL_BYTES = 262_144
-BEGINNING_S = 60.0
-"""A process that was started a shorter time ago may have no row in the ledger yet."""
 ANSWER_S = 3.0
+LAST_WORDS = 2_000
+"""Characters of what a process said last, where it said nothing of its end."""
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended. ``exit_code``: as the command's; ``None``: nobody knows, its process is
-    gone. The rest as in the run's last line, as far as it said one.
+    gone. ``ended``, ``error``, ``totals``: as in the run's last line, as far as it said one; of a
+    job of several models of all of them. ``made``: what was made of its pictures then, in words.
     """
 
     exit_code: int | None
@@ -40,12 +44,14 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     totals: dict[str, Any] = {}
     canary_failed: bool = False
+    made: tuple[str, ...] = ()
 
 
 class Run(Protocol):
-    """A run that goes on. ``pid``: its process."""
+    """A run that goes on. ``pid``: its process; ``log``: what it says."""
 
     pid: int
+    log: Path
 
     async def ended(self) -> Ending:
         """Waits for its end."""
@@ -70,16 +76,26 @@ class Runs(Protocol):
         """How a run ended while nobody was there."""
 
     async def tune(self, job: Job, share: Share) -> bool:
-        """Gives the run other limits. False: it cannot be asked yet, or any more."""
+        """Gives the run other limits; ``job``: of one model. False: it cannot be asked yet, or any
+        more.
+        """
+
+    async def inform(self, job: Job, matter: Matter, text: str) -> Sequence[str]:
+        """Tells those whom the job names, and returns whom it could not reach, and why."""
 
 
 class Processes:
-    """`Runs`, for real."""
+    """`Runs`, for real. ``environ``: where addresses and keys are."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
 
     def start(self, job: Job, *, cap_usd: float | None) -> Run:
         words = ["run", str(job.path), "--yes", "--log-json"]
         if cap_usd is not None:
             words += ["--max-cost", f"{cap_usd:.6f}"]
+        if job.exports:
+            words.append("--export")
         runs = job.outputs.directory / "runs"
         stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
         log = runs / f"schedule-{stamp}-{secrets.token_hex(2)}.log"
@@ -87,26 +103,16 @@ class Processes:
             child = _spawn(words, log)
         except OSError as error:
             raise StoreError(
-                f"{error.filename or log}: {error.strerror or error} (make the job's outputs"
-                " writable)"
+                f"{error.filename or log}: {error.strerror or error} (free some space, or make"
+                " the job's outputs writable)"
             ) from error
-        return _Child(child, log)
+        return _Child(job, child, log)
 
     def adopt(self, job: Job, going: Going) -> Run | None:
-        if not _alive(going.pid):
-            return None
-        row = _last_run(job)
-        ours = row is not None and row.pid == going.pid and row.ended is None
-        beginning = time.time() - going.started_at < BEGINNING_S
-        return _Adopted(job, going) if ours or beginning else None
+        return _Adopted(job, going) if _goes_on(going) else None
 
     def outcome_of(self, job: Job, going: Going) -> Ending:
-        row = _last_run(job)
-        if row is None or row.pid != going.pid:
-            return Ending(exit_code=None)
-        return Ending(
-            exit_code=row.exit_code, run_id=row.id, ended=row.ended, totals=row.totals or {}
-        )
+        return _filed(job, Path(going.log), None)
 
     async def tune(self, job: Job, share: Share) -> bool:
         change = Tune(
@@ -114,18 +120,18 @@ class Processes:
             requests_per_minute=share.requests_per_minute,
             images_per_minute=share.images_per_minute,
         )
-        try:
-            await asyncio.to_thread(ask, job.outputs.directory, change, timeout_s=ANSWER_S)
-        except PipelineError:
-            return False
-        return True
+        return await asyncio.to_thread(_tuned, job.outputs.directory, change)
+
+    async def inform(self, job: Job, matter: Matter, text: str) -> Sequence[str]:
+        return await inform(job, matter, text, environ=self._environ)
 
 
 class _Child:
-    def __init__(self, child: "subprocess.Popen[bytes]", log: Path) -> None:
+    def __init__(self, job: Job, child: "subprocess.Popen[bytes]", log: Path) -> None:
         self.pid = child.pid
+        self.log = log
+        self._job = job
         self._child = child
-        self._log = log
 
     async def ended(self) -> Ending:
         try:
@@ -135,11 +141,7 @@ class _Child:
             # Where the scheduler ends first: nobody here will ask for its end any more.
             if self._child.returncode is None:
                 self._child.returncode = 0
-        ending = await asyncio.to_thread(read_ending, self._log, code)
-        if ending.run_id is not None:
-            with suppress(OSError):  # Windows, while somebody reads it
-                self._log.rename(self._log.with_name(f"{ending.run_id}.log"))
-        return ending
+        return await asyncio.to_thread(_filed, self._job, self.log, code)
 
     def interrupt(self) -> None:
         if self._child.poll() is None:
@@ -153,50 +155,94 @@ class _Child:
 class _Adopted:
     def __init__(self, job: Job, going: Going) -> None:
         self.pid = going.pid
+        self.log = Path(going.log)
         self._job = job
         self._going = going
 
     async def ended(self) -> Ending:
-        while _alive(self.pid):  # noqa: ASYNC110 - nothing else tells it
+        while _goes_on(self._going):  # noqa: ASYNC110 - nothing else tells it
             await asyncio.sleep(1.0)
-        return await asyncio.to_thread(Processes().outcome_of, self._job, self._going)
+        return await asyncio.to_thread(_filed, self._job, self.log, None)
 
     def interrupt(self) -> None:
-        _interrupt(self.pid)
+        if _goes_on(self._going):
+            _interrupt(self.pid)
 
     def kill(self) -> None:
-        with suppress(OSError):
-            os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        if _goes_on(self._going):
+            with suppress(OSError):
+                os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
-def read_ending(log: Path, exit_code: int) -> Ending:
-    """What the last lines of a run's log say of its end. Blocks."""
-    for line in reversed(_tail(log)):
-        try:
-            said = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(said, dict):
-            continue
-        if said.get("event") == "run_ended":
-            canary = said.get("canary") or {}
-            return Ending(
-                exit_code=exit_code,
-                run_id=said.get("run_id"),
-                ended=said.get("ended"),
-                error=said.get("error"),
-                totals=said.get("totals") or {},
-                canary_failed=bool(canary.get("failures")),
-            )
-        if said.get("event") == "error":
-            return Ending(exit_code=exit_code, error=said.get("message"))
-    words = [line for line in _tail(log) if line.strip()]
-    return Ending(exit_code=exit_code, error=words[-1].strip()[:2000] if words else None)
+def read_ending(log: Path, *, exit_code: int | None, runs: int = 1) -> Ending:
+    """What a run's log says of its end. ``exit_code``: of its process, if anybody heard it.
+    ``runs``: so many does the process do, one after the other, if nothing stops it. Blocks.
+    """
+    endings: list[dict[str, Any]] = []
+    last = ""  # of what is no event: what Python says of a bug, and the system of a kill
+    for line in _lines(log):
+        if not line.startswith("{"):
+            last = line
+        if '"event":"run_ended"' in line or '"event":"error"' in line:
+            with suppress(ValueError):
+                endings.append(json.loads(line))
+    ended = [said for said in endings if said.get("event") == "run_ended"]
+    if not ended or ended[-1] is not endings[-1]:
+        error = endings[-1].get("message") if endings else last.strip()[:LAST_WORDS] or None
+        code = endings[-1].get("exit_code") if endings and exit_code is None else exit_code
+        return Ending(exit_code=code, error=error, totals=_summed(ended))
+    final = ended[-1]
+    codes = [int(said.get("exit_code", 0)) for said in ended]
+    if exit_code is None and (len(ended) == runs or codes[-1] not in (0, 3)):
+        exit_code = codes[-1] if codes[-1] not in (0, 3) else max(codes)
+    if exit_code is None:  # its process died between two of its runs
+        return Ending(exit_code=None, totals=_summed(ended))
+    return Ending(
+        exit_code=exit_code,
+        run_id=final.get("run_id"),
+        ended=final.get("ended"),
+        error=final.get("error"),
+        totals=_summed(ended),
+        canary_failed=bool((final.get("canary") or {}).get("failures")),
+        made=tuple([line for said in ended for line in said.get("made") or ()]),
+    )
+
+
+def _filed(job: Job, log: Path, exit_code: int | None) -> Ending:
+    """How it ended; its log is called like the run from then on."""
+    ending = read_ending(log, exit_code=exit_code, runs=len(single_jobs(job)))
+    if ending.run_id is not None:
+        with suppress(OSError):  # Windows, while somebody reads it
+            log.rename(log.with_name(f"{ending.run_id}.log"))
+    return ending
+
+
+def _summed(ended: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The totals of all; of one run as they are."""
+    if len(ended) == 1:
+        return dict(ended[0].get("totals") or {})
+    found: dict[str, Any] = {}
+    for said in ended:
+        for name, value in (said.get("totals") or {}).items():
+            if isinstance(value, int | float):
+                found[name] = found.get(name, 0) + value
+    return found
+
+
+def _tuned(outputs: Path, change: Tune) -> bool:
+    if not os.path.lexists(outputs / NAME):  # asked often, so that this comes first
+        return False
+    try:
+        ask(outputs, change, timeout_s=ANSWER_S)
+    except PipelineError:
+        return False
+    return True
 
 
 def _spawn(words: list[str], log: Path) -> "subprocess.Popen[bytes]":
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("xb") as file:
+        _hold(file)
         return subprocess.Popen(  # noqa: S603 - our own module; words are options, never a shell's
             [sys.executable, "-m", "pipeline", *words],
             stdin=subprocess.DEVNULL,
@@ -213,31 +259,38 @@ def _interrupt(pid: int) -> None:
         os.kill(pid, getattr(signal, "CTRL_BREAK_EVENT", signal.SIGINT))
 
 
-def _alive(pid: int) -> bool:
-    if os.name == "nt":
+def _hold(log: IO[bytes]) -> None:
+    """Locks it. The lock is the open file's: whoever inherits that holds it, until it dies."""
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(log, fcntl.LOCK_EX)
+
+
+def _goes_on(going: Going) -> bool:
+    """Whether it is that process: a number alone may be another's by now, above all after a restart
+    of the machine or the container. So its log has to be held as well.
+    """
+    if sys.platform == "win32":
         return False
+    import fcntl
+
     try:
-        os.kill(pid, 0)
+        os.kill(going.pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # somebody else's
-    return True
-
-
-def _last_run(job: Job) -> RunRow | None:
-    with suppress(LedgerError):
-        reader = open_reader(job.outputs.directory / "ledger.db")
-        if reader is not None:
-            with reader:
-                return reader.last_run()
-    return None
-
-
-def _tail(log: Path) -> list[str]:
+        pass  # somebody else's: it is there
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
-            return file.read().decode("utf-8", "replace").splitlines()
+        with Path(going.log).open("rb") as log:
+            fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
     except OSError:
-        return []
+        return False  # cleared away: nobody can tell any more
+    return False
+
+
+def _lines(log: Path) -> Iterator[str]:
+    with suppress(OSError), log.open(encoding="utf-8", errors="replace") as file:
+        yield from file

@@ -7,12 +7,18 @@ from typing import Any, Literal
 from pipeline.errors import StoreError
 from pipeline.job import Job
 from pipeline.job.folder import Entry
+from pipeline.notifying.matters import Matter
 from pipeline.scheduling import notices
 from pipeline.scheduling.memory import Following, Memory, Past, recall, remember
 from pipeline.scheduling.notices import Notice
 from pipeline.scheduling.queue import Followed
 from pipeline.scheduling.sharing import key_of
 from pipeline.scheduling.times import Due, upcoming
+
+SETTLED_S = 2.0
+"""A job file that was written a shorter time ago may be half of what it will be: an editor is at
+it. It is read the next time.
+"""
 
 Change = tuple[Literal["followed", "changed", "rescheduled", "dropped"], Followed]
 
@@ -38,6 +44,9 @@ class Roster:
         self._followed: dict[str, Followed] = {}
         self._memories: dict[Path, Memory] = {}
         self._problems: dict[str, str] = {}
+        self._unwritable: set[str] = set()
+        self._missing: frozenset[str] = frozenset()
+        self._looked = False
         self._jobs_of_key: dict[str, list[Job]] = {}
 
     @property
@@ -64,16 +73,28 @@ class Roster:
         try:
             remember(followed.outputs, memory)
         except StoreError as error:
-            self._is_broken(followed.name, str(error))
+            if followed.name not in self._unwritable:
+                self._unwritable.add(followed.name)
+                self._tell("job_broken", str(error), followed.name, problem=str(error))
+        else:
+            self._unwritable.discard(followed.name)
 
-    def leave_out(self, followed: Followed, due: Due, why: str) -> None:
-        """No run for this time: said and remembered."""
+    def leave_out(
+        self, followed: Followed, due: Due, why: str, matter: Matter | None = None
+    ) -> None:
+        """No run for this time: said and remembered. ``matter``: as of `Notice`."""
         zone = followed.job.schedule.timezone
         text = f"skipped {notices.local(due.at, zone)}: {why}"
-        self._tell("run_skipped", text, followed.name, due=notices.utc(due.at), why=why)
+        values = {"due": notices.utc(due.at), "why": why}
+        notice = Notice(
+            event="run_skipped", text=text, job=followed.name, values=values, matter=matter
+        )
+        self._notify(notice)
         past = Past(due=due.at, ended_at=self._now(), outcome="skipped", words=text)
-        until = max(self.memory(followed).until, due.at)
-        self.keep(followed, until=until, last=past)
+        memory = self.memory(followed)
+        unfinished = None if memory.unfinished == due.at else memory.unfinished
+        until = max(memory.until, due.at)
+        self.keep(followed, until=until, last=past, unfinished=unfinished)
 
     def show_life(self) -> None:
         """That somebody follows them."""
@@ -88,15 +109,26 @@ class Roster:
 
     def reload(self) -> list[Change]:
         """Reads what changed in the folder. A job that does not load any more goes on by what it
-        said before.
+        said before; one whose file is gone is let go the second time that it is not there, since
+        editors write a new file in the place of the old one.
         """
         changes: list[Change] = []
         entries = self._entries()
         of_key: dict[str, list[Job]] = {}
         for name, entry in entries.items():
             before = self._followed.get(name)
+            if self._looked and self._was_just_written(entry.path):
+                known = entry.job if before is None else before.job
+                if known is not None:
+                    of_key.setdefault(key_of(known, self._environ), []).append(known)
+                continue
             if entry.job is None:
-                self._is_broken(name, entry.problem or "it does not load")
+                problem = entry.problem or "it does not load"
+                if before is None:
+                    self._is_broken(name, problem)
+                else:
+                    problem += "\n  its times stay; until it is mended, each run ends with this"
+                    self._is_broken(name, problem, matter=notices.BROKEN)
                 if before is not None:
                     of_key.setdefault(before.key, []).append(before.job)
                 continue
@@ -110,8 +142,14 @@ class Roster:
                 changes += self._drop(name, "it has no schedule any more")
             else:
                 changes += self._follow(followed, before)
-        for name in self._followed.keys() - entries.keys():
-            changes += self._drop(name, "its file is gone")
+        missing = frozenset(self._followed.keys() - entries.keys())
+        for name in missing:
+            if name in self._missing:
+                changes += self._drop(name, "its file is gone")
+            else:
+                one = self._followed[name]
+                of_key.setdefault(one.key, []).append(one.job)
+        self._missing, self._looked = missing, True
         for name in self._problems.keys() - entries.keys():
             del self._problems[name]
         self._jobs_of_key = of_key
@@ -154,6 +192,12 @@ class Roster:
         again = (old.cron, old.timezone) != (schedule.cron, schedule.timezone)
         return [*changes, ("rescheduled" if again else "changed", followed)]
 
+    def _was_just_written(self, path: Path) -> bool:
+        try:
+            return abs(self._now() - path.stat().st_mtime) < SETTLED_S
+        except OSError:  # gone meanwhile: as good as being written
+            return True
+
     def _drop(self, name: str, why: str) -> list[Change]:
         followed = self._followed.pop(name, None)
         if followed is None:
@@ -161,14 +205,20 @@ class Roster:
         self._tell("job_dropped", f"{why}; no run of it will start", name)
         return [("dropped", followed)]
 
-    def _is_broken(self, name: str, problem: str, *, event: str = "job_broken") -> None:
+    def _is_broken(
+        self,
+        name: str,
+        problem: str,
+        *,
+        event: str = "job_broken",
+        matter: Matter | None = None,
+    ) -> None:
         """Says so, once."""
         if self._problems.get(name) == problem:
             return
         self._problems[name] = problem
-        if name in self._followed:
-            problem += "\n  until it is mended, it runs by what it said before"
-        self._tell(event, problem, name, problem=problem)
+        values = {"problem": problem}
+        self._notify(Notice(event=event, text=problem, job=name, values=values, matter=matter))
 
     def _tell(self, event: str, text: str, job: str, **values: Any) -> None:
         self._notify(Notice(event=event, text=text, job=job, values=values))

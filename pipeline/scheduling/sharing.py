@@ -9,6 +9,7 @@ import msgspec
 from pipeline.budget import midnight_before
 from pipeline.errors import JobError, LedgerError
 from pipeline.job import Job, Limits, read_api_key
+from pipeline.job.design import single_jobs
 from pipeline.ledger import open_reader
 
 LEAST_USD = 0.01
@@ -50,14 +51,7 @@ def spent_today(jobs: Iterable[Job], now: float) -> float:
 
     What is under way or unknown counts in full. Raises `LedgerError`: nobody may spend on a guess.
     """
-    ledgers = {job.outputs.directory / "ledger.db" for job in jobs}
-    total = 0.0
-    for ledger in sorted(ledgers):
-        reader = open_reader(ledger)
-        if reader is not None:
-            with reader:
-                total += reader.spent_since(midnight_before(now))
-    return round(total, 6)
+    return _spent_since(midnight_before(now), jobs)
 
 
 def spent_by_run(job: Job, since: float) -> float:
@@ -65,18 +59,29 @@ def spent_by_run(job: Job, since: float) -> float:
     that more is held back, not less. Blocks.
     """
     try:
-        reader = open_reader(job.outputs.directory / "ledger.db")
-        if reader is None:
-            return 0.0
-        with reader:
-            return reader.spent_since(since)
+        return _spent_since(since, [job])
     except LedgerError:
         return 0.0
 
 
 def least_usd(job: Job) -> float:
-    """What has to be left for a start to make sense."""
-    return job.endpoint.price_usd or LEAST_USD
+    """What has to be left for a start to make sense: a picture of the cheapest of its models."""
+    return min([each.endpoint.price_usd or LEAST_USD for each in single_jobs(job)])
+
+
+def _spent_since(since: float, jobs: Iterable[Job]) -> float:
+    ledgers = {
+        one.outputs.directory / "ledger.db"
+        for job in jobs
+        for one in (job, *single_jobs(job))  # a job that has models now may have had none before
+    }
+    total = 0.0
+    for ledger in sorted(ledgers):
+        reader = open_reader(ledger)
+        if reader is not None:
+            with reader:
+                total += reader.spent_since(since)
+    return round(total, 6)
 
 
 def _part(rate: float | None, runs: int) -> float | None:

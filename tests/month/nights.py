@@ -24,10 +24,10 @@ import yaml
 import pipeline
 from pipeline.emulator.testing import RunningEmulator
 from pipeline.errors import PipelineError
-from pipeline.exporting.asked import splits
+from pipeline.exporting.result import ExportResult
 from pipeline.exporting.splitting import split_of
-from pipeline.exporting.writing import ExportResult
 from pipeline.job import Job
+from pipeline.job.exports import shares as splits
 from pipeline.pictures.prepare import digest_file
 from pipeline.scheduling.processes import Ending
 from tests.conftest import environment
@@ -38,6 +38,9 @@ NOWHERE = "http://127.0.0.1:9"
 """Nobody listens there."""
 
 PATIENCE_S = 60.0
+
+KILLED_AFTER = 6
+"""Pictures of a night that is killed; so many that one night more does what is left of it."""
 
 THEN = """
 import os, signal, sys, time
@@ -148,23 +151,23 @@ class Nights(Script):
     def _killed(self, job: Job) -> Ending:
         """SIGKILL with some pictures stored and others on their way."""
         month = self.month
-        month.endpoint.use(latency={"median_s": 0.5, "sigma": 0.0})
+        month.endpoint.hold(after=KILLED_AFTER)
         before = month.endpoint.bill.pictures
         process = month.process(
             THEN + AND_RUN, "run", job.path, "--base-url", month.endpoint.url, "--yes"
         )
         until = time.monotonic() + PATIENCE_S
-        while month.endpoint.bill.pictures < before + 3:
+        while month.endpoint.bill.pictures < before + KILLED_AFTER:
             assert process.poll() is None, "it ended before it could be killed"
             assert time.monotonic() < until
             time.sleep(0.01)
         process.kill()
         code = process.wait(PATIENCE_S)
         # What was under way is charged all the same: still on this night.
+        month.endpoint.go_on()
         while month.endpoint.bill.pictures < month.asked():
             assert time.monotonic() < until
             time.sleep(0.01)
-        month.endpoint.use(latency={"median_s": 0.0, "sigma": 0.0})
         return Ending(exit_code=code)
 
     def _killed_export(self, job: Job) -> bool:

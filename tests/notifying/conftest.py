@@ -4,7 +4,7 @@ import http.server
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -46,12 +46,15 @@ def mailbox() -> Iterator[Mailbox]:
 
 @dataclass
 class Hook:
-    """``url``: with a token, as such addresses have. ``status``: what it answers."""
+    """``url``: with a token, as such addresses have. ``status``: what it answers. ``look``: called
+    as a message comes.
+    """
 
     url: str
     calls: list[dict[str, Any]] = field(default_factory=list)
     status: int = 200
     gate: threading.Event | None = None
+    look: Callable[[], object] = lambda: None
 
     @property
     def titles(self) -> list[str]:
@@ -66,6 +69,7 @@ def hook() -> Iterator[Hook]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            here.look()
             here.calls.append({**json.loads(body), "path": self.path})
             if here.gate is not None:
                 here.gate.wait(20)

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +21,7 @@ from pipeline.notifying.memory import read
 from pipeline.running import RunResult
 from tests.conftest import Shop, command_line, environment
 from tests.notifying.conftest import TOKEN, Hook, Mailbox
+from tests.test_command import until
 
 Emulators = Callable[..., RunningEmulator]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -134,12 +134,15 @@ def test_nobody_is_told_what_the_person_at_the_terminal_sees(
 def test_a_stall_is_told_while_the_run_goes_on(
     shop: Shop, emulator: Emulators, mailbox: Mailbox
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 2.5})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold()
     notify = [{"url": mailbox.url, "on": ["stall"]}]
     seen: list[str] = []
 
     def observe(event: Event) -> None:
         seen.append(type(event).__name__)
+        if isinstance(event, Notified):
+            endpoint.go_on()
 
     shop.with_edits(1, limits={"stall_s": 0.2}, notify=notify)
     assert run(shop, endpoint, observe=observe).exit_code == 0
@@ -182,18 +185,19 @@ def test_nights_that_find_the_last_run_still_going_on_are_told_once(
 def test_a_killed_run_is_told_by_the_next(
     shop: Shop, emulator: Emulators, mailbox: Mailbox
 ) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 30.0})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold()
     shop.with_edits(2, notify=[{"url": mailbox.url, "on": ["failure"]}])
     line = command_line("run", shop.job, "--base-url", endpoint.url, "--yes")
     process = subprocess.Popen(
         line, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    end = time.monotonic() + 30
-    while len(endpoint.requests) < 2 and time.monotonic() < end:
-        time.sleep(0.05)
+    until(
+        lambda: len([one for one in endpoint.requests if one["method"] == "POST"]) == 2, seconds=60
+    )
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
-    endpoint.use(latency={"median_s": 0.01})
+    process.wait()
+    endpoint.go_on()
     assert run(shop, endpoint).totals.succeeded == 2
     run(shop, endpoint)
     assert mailbox.subjects == ["shop: the run before was cut off"]
@@ -333,6 +337,16 @@ def test_an_unreadable_memory_costs_a_second_message_and_no_run(
     assert mailbox.subjects == ["shop: could not start"] * 2
 
 
+def test_of_an_address_what_is_secret_is_hidden_and_the_rest_is_not() -> None:
+    words = "pa@s1 hunter2 ops@shop.example mail.example T0k3nT0k3n"
+    for url, hidden in (
+        ("mailtos://me:pa@s1@mail.example?to=ops@shop.example", "pa@s1"),
+        ("json://mail.example/?to=ops@shop.example&pass=hunter2", "hunter2"),
+        ("tgram://T0k3nT0k3n/chat", "T0k3nT0k3n"),
+    ):
+        assert sending.hide(f"{url} {words}", [url]) == f"*** {words.replace(hidden, '***')}"
+
+
 # --- the job
 
 
@@ -409,6 +423,24 @@ def test_notify_says_who_is_told_and_what_they_know(
     assert [one["set"] for one in found["recipients"]] == [True, False]
     assert found["open_problems"][0]["to"] == [mailbox.url]
     assert read(shop.outputs / "ledger.db").keys() == {"cap run_usd"}
+
+
+def test_notify_names_the_model_that_a_problem_is_of(
+    shop: Shop, emulator: Emulators, command: Command, hook: Hook
+) -> None:
+    models = [
+        {"model": "google/gemini-2.5-flash-image-edit", "name": "flash"},
+        {"model": "google/nano-banana-edit", "name": "banana"},
+    ]
+    env = {"HOOK": hook.url}
+    shop.write("id,images\na,gone.jpg\n", models=models, notify=[{"url_env": "HOOK"}])
+    command("run", shop.job, "--base-url", emulator().url, "--quiet", env=env)
+    assert hook.titles == ["shop@flash: 1 failed", "shop@banana: 1 failed"]
+    shown = command("notify", shop.job, env=env).stdout
+    assert "flash: 1 failed" in shown
+    assert "banana: 1 failed" in shown
+    found = json.loads(command("notify", shop.job, "--json", env=env).stdout)["open_problems"]
+    assert [one["model"] for one in found] == ["flash", "banana"]
 
 
 def test_the_command_says_what_could_not_be_sent_even_when_quiet(

@@ -1,7 +1,8 @@
 """Which moments a cron expression means, above all on the days on which clocks change."""
 
-from datetime import datetime
-from itertools import islice, pairwise
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise, takewhile
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -67,6 +68,37 @@ def test_a_night_has_one_run_all_year_in_every_zone_with_summer_time() -> None:
         found = list(islice(Cron("30 2 * * *").times(start, tz), 365))
         days = {datetime.fromtimestamp(at, tz).date() for at in found}
         assert len(days) == 365, zone
+
+
+@pytest.mark.parametrize("cron", ["0 */6 * * *", "*/6 * * * *", "*/20 1-3 * * *", "15 */2 * * *"])
+@pytest.mark.parametrize(
+    "zone", ["Europe/Berlin", "Australia/Lord_Howe", "Antarctica/Troll", "Pacific/Chatham"]
+)
+def test_what_begins_with_a_star_comes_whenever_a_clock_shows_it(zone: str, cron: str) -> None:
+    """Held against every minute around both changes, from starts in and beside the equal hours.
+
+    Clocks change by 30 min on Lord Howe and by 2 h at Troll station; Chatham is at 45 past.
+    """
+    tz, found = ZoneInfo(zone), Cron(cron)
+    values = found.values()
+    year = [datetime(2026, 1, 1, tzinfo=UTC).timestamp() + 3600 * hour for hour in range(8760)]
+    changes = [at for at, after in pairwise(year) if offset_of(at, tz) != offset_of(after, tz)]
+    assert len(changes) == 2
+    for change in changes:
+        for start in (change + minutes * 60 for minutes in (-600, -91, -30, 0, 15.5, 61, 150)):
+            end = change + 26 * 3600
+            first = int(start - start % 60) + 60
+            shown = [at for at in range(first, int(end) + 1, 60) if matches(values, at, tz)]
+            assert [*takewhile(end.__ge__, found.times(start, tz))] == shown
+
+
+def offset_of(at: float, zone: ZoneInfo) -> timedelta | None:
+    return datetime.fromtimestamp(at, zone).utcoffset()
+
+
+def matches(cron: dict[str, set[Any]], at: float, zone: ZoneInfo) -> bool:
+    clock = datetime.fromtimestamp(at, zone)
+    return clock.minute in cron["minute"] and clock.hour in cron["hour"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,11 @@ from pipeline.scheduling.memory import peek
 from pipeline.scheduling.processes import Ending
 from tests.scheduling.virtual import House, capped, finished
 
+MODELS = [
+    {"model": "google/gemini-2.5-flash-image-edit", "name": "flash"},
+    {"model": "google/nano-banana-edit", "name": "banana"},
+]
+
 
 def test_a_job_runs_every_night_at_its_time(tmp_path: Path) -> None:
     house = House(tmp_path, "2026-05-01 12:00")
@@ -131,7 +136,30 @@ def test_changed_new_removed_and_broken_jobs_are_noticed(tmp_path: Path) -> None
     ]
     [broken] = house.said("job_broken")
     assert "unknown key 'shedule'" in broken
-    assert "until it is mended, it runs by what it said before" in broken
+    assert "its times stay; until it is mended, each run ends with this" in broken
+
+
+def test_a_file_that_is_half_written_or_away_for_a_moment_changes_nothing(tmp_path: Path) -> None:
+    """Editors write a file in pieces, or a new one in the place of the old one; what is left of
+    this one is a job without a schedule.
+    """
+    house = House(tmp_path, "2026-05-01 11:00")
+    path = house.job("shop", "0 12 * * *")
+    whole = path.read_text()
+    half = "manifest: m.csv\nprompt: x\n"
+    house.lives(
+        1.5,
+        (59.99 / 60, lambda: house.saves(path, half)),
+        (60.01 / 60, lambda: house.saves(path, whole)),
+        (65.99 / 60, path.unlink),
+        (66.01 / 60, lambda: house.saves(path, whole)),
+    )
+    assert house.starts() == ["01 12:00"]
+    assert house.said("job_dropped") + house.said("job_broken") + house.said("job_changed") == []
+    house.lives(0.5, (0.1, lambda: house.saves(path, half)))
+    assert house.said("job_dropped") == [
+        "shop: it has no schedule any more; no run of it will start"
+    ]
 
 
 def test_a_run_that_takes_too_long_is_asked_to_stop_and_then_made_to(tmp_path: Path) -> None:
@@ -201,6 +229,27 @@ def test_a_run_of_a_scheduler_that_was_killed_is_adopted(tmp_path: Path) -> None
     assert house.starts("other") == ["01 12:59"], "it counts for how many go on at once"
 
 
+def test_what_was_cut_short_is_not_forgotten_while_it_waits_for_a_place(tmp_path: Path) -> None:
+    """Neither by a scheduler that is killed, nor by one that is told to end."""
+    house = House(tmp_path, "2026-05-01 11:59", max_runs=1)
+    house.job("shop", "0 12 * * *")
+    house.script.minutes["shop"] = 60
+    house.lives(0.25, stop=False)  # the machine went down, too
+    house.job("long", "20 12 * * *")
+    house.script.minutes["long"] = 600
+    house.script.alive[1002] = 600 * 60.0
+    (house.folder / "shop.yaml").rename(house.folder / "shop.off")
+    house.lives(0.5, stop=False)
+    (house.folder / "shop.off").rename(house.folder / "shop.yaml")
+    for stop in (False, True):
+        house.lives(0.25, stop=stop)
+        assert house.starts("shop") == ["01 12:00"]
+        assert house.said("run_waits"), "for a place"
+    house.script.alive.clear()
+    house.lives(0.5)
+    assert len(house.starts("shop")) == 2
+
+
 @pytest.mark.parametrize(("catch_up", "runs"), [("one", 2), ("none", 1)])
 def test_a_run_that_died_with_its_machine_goes_on(tmp_path: Path, catch_up: str, runs: int) -> None:
     house = House(tmp_path, "2026-05-01 11:59")
@@ -238,6 +287,26 @@ def test_runs_of_one_key_share_its_limits_and_get_them_back(tmp_path: Path) -> N
     ] == [("a", 8, 150), ("b", 4, None), ("b", 9, None)]
 
 
+def test_limits_are_shared_with_each_model_of_a_job(tmp_path: Path) -> None:
+    house = House(tmp_path, "2026-05-01 11:59")
+    house.job("a", "0 12 * * *", limits={"concurrency": 8}, models=MODELS)
+    house.job("b", "0 12 * * *", limits={"concurrency": 6})
+    house.script.minutes.update({"a": 30, "b": 30})
+    house.lives(0.4)
+    given = [(name, share.concurrency) for name, share in house.script.shares]
+    assert sorted(given) == [("a@banana", 4), ("a@flash", 4), ("b", 3)]
+
+
+def test_the_money_of_all_models_counts(tmp_path: Path) -> None:
+    house = House(tmp_path, "2026-05-01 11:59")
+    house.job("shop", "0 12 * * *", schedule={"day_usd": 50}, models=MODELS)
+    house.job("other", "0 12 * * *", schedule={"day_usd": 50})
+    house.spends("shop/flash", 10)
+    house.spends("shop/banana", 20)
+    house.lives(0.2)
+    assert [cap for _, _, cap in house.script.started] == [10, 10]
+
+
 def test_what_is_left_of_the_day_is_shared_by_those_that_start(tmp_path: Path) -> None:
     house = House(tmp_path, "2026-05-01 11:59", max_runs=3)
     for name in ("a", "b", "c"):
@@ -269,6 +338,31 @@ def test_a_day_whose_money_is_spent_has_no_further_run(tmp_path: Path) -> None:
     assert house.said("run_skipped")[0] == words
     house.lives(24)
     assert house.starts() == ["02 12:00", "03 00:00"]
+
+
+def test_people_hear_of_nights_that_no_run_can_tell_of(tmp_path: Path) -> None:
+    """Not of those that another run makes up for."""
+    house = House(tmp_path, "2026-05-01 11:59")
+    told = {"notify": [{"url_env": "HOOK"}]}
+    poor = house.job("poor", "0 */6 * * *", schedule={"day_usd": 1}, **told)
+    house.job("late", "0 13 * * *", schedule={"deadline": "5m"}, **told)
+    house.job("long", "*/30 * * * *", **told)
+    house.job("nobody", "0 12 * * *", schedule={"day_usd": 1})
+    house.script.minutes["long"] = 50
+    house.spends("poor", 1)
+    house.lives(
+        2,
+        (0.5, lambda: house.sleep_of_the_machine(0.9)),
+        (1, lambda: poor.write_text("schedule: [")),
+    )
+    assert [(name, on) for name, on, _ in house.script.informed] == [
+        ("poor", "cap"),
+        ("late", "failure"),
+        ("poor", "failure"),
+    ]
+    assert "$1.00 of the day's $1.00 is spent" in house.script.informed[0][2]
+    assert "the deadline is 5 min" in house.script.informed[1][2]
+    assert "each run ends with this" in house.script.informed[2][2]
 
 
 def test_money_of_another_key_does_not_count(tmp_path: Path) -> None:
@@ -341,6 +435,21 @@ def test_a_clock_that_is_set_back_gives_no_time_twice_unless_it_was_far_ahead(
     house.start -= back * 3600
     house.lives(1.5)
     assert len(house.starts()) == runs
+
+
+def test_outputs_that_cannot_be_written_are_said_once_and_cost_no_run(tmp_path: Path) -> None:
+    """As on a disk that is full: what is not on it is known as long as the scheduler lives."""
+    house = House(tmp_path, "2026-05-01 11:30")
+    house.job("shop", "0 12,13 * * *")
+
+    def blocked() -> None:
+        (house.outputs("shop") / "schedule.json").unlink()
+        (house.outputs("shop") / "schedule.json").mkdir()
+
+    house.lives(2, (0.2, blocked))
+    assert house.starts() == ["01 12:00", "01 13:00"]
+    [said] = house.said("job_broken")
+    assert "free some space, or make the job's outputs writable" in said
 
 
 def test_two_files_with_the_same_outputs_are_not_both_followed(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
+from pipeline.scheduling import listed
 from pipeline.scheduling.memory import Following
 from tests.conftest import Shop
 from tests.dashboard.conftest import serve
@@ -28,6 +31,24 @@ def test_the_page_says_when_a_job_runs_next_and_whether_anybody_is_there(
         assert server.json("/api/jobs/shop")["coming"]["followed"] is True
     finally:
         following.close()
+
+
+def test_each_model_of_a_job_runs_when_the_whole_one_does(
+    shop: Shop, serve: Callable[..., Server]
+) -> None:
+    models = ["google/gemini-2.5-flash-image-edit", "google/nano-banana-edit"]
+    shop.with_edits(1, models=models, schedule={"cron": "@daily", "jitter": "1h"})
+    following = Following()
+    assert following.take(shop.outputs)
+    try:
+        found = serve(shop.job.parent).json("/api/jobs/shop@nano-banana-edit")["coming"]
+    finally:
+        following.close()
+    [listed_now] = listed(shop.job.parent)
+    assert found["followed"] is True
+    assert found["at"] == pytest.approx(
+        listed_now.next[0].at + listed_now.next[0].jitter_s, abs=0.1
+    ), "with the lot of the whole job"
 
 
 def test_a_job_without_a_schedule_and_a_rehearsal_have_no_next_run(

@@ -14,12 +14,25 @@ import pytest
 import yaml
 
 from pipeline.emulator.testing import RunningEmulator
+from pipeline.notifying.memory import read
 from pipeline.scheduling.memory import Memory, peek, remember
 from tests.conftest import MUG, Shop, command_line, environment
+from tests.notifying.conftest import Hook, hook
+from tests.scheduling.virtual import attempt
 from tests.test_command import until
+
+__all__ = ["hook"]
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Emulators = Callable[..., RunningEmulator]
+
+MODELS = [
+    {"model": "google/gemini-2.5-flash-image-edit", "name": "flash"},
+    {"model": "google/nano-banana-edit", "name": "banana"},
+]
+
+TOMORROW = time.time() + 86_400
+"""What was spent then counts today, also if midnight comes while a test runs."""
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and local sockets")
 
@@ -57,6 +70,11 @@ class Nights:
     def outputs(self, name: str) -> Path:
         return self.folder.parent / "outputs" / name
 
+    def run_says(self, event: str) -> bool:
+        """Whether the run that goes on has."""
+        logs = (self.folder.parent / "outputs").glob("*/runs/schedule-*.log")
+        return any(f'"event":"{event}"' in log.read_text() for log in logs)
+
 
 class Lines:
     """A scheduler that goes on, and what it said."""
@@ -70,12 +88,12 @@ class Lines:
         return [one for one in said if one["event"] == event and job in (None, one.get("job"))]
 
     def wait_for(self, event: str, job: str | None = None, *, count: int = 1) -> dict[str, Any]:
-        until(lambda: len(self.of(event, job)) >= count, seconds=40)
+        until(lambda: len(self.of(event, job)) >= count, seconds=60)
         return self.of(event, job)[count - 1]
 
 
 @contextmanager
-def scheduler(nights: Nights, *options: str) -> Iterator[Lines]:
+def scheduler(nights: Nights, *options: str, env: dict[str, str] | None = None) -> Iterator[Lines]:
     log = nights.folder.parent / f"scheduler-{time.monotonic_ns()}.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -83,7 +101,7 @@ def scheduler(nights: Nights, *options: str) -> Iterator[Lines]:
             stdout=file,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=environment(),
+            env=environment(env),
         )
     lines = Lines(process, log)
     try:
@@ -91,13 +109,12 @@ def scheduler(nights: Nights, *options: str) -> Iterator[Lines]:
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait()
 
 
 @pytest.fixture
 def nights(tmp_path: Path, emulator: Emulators) -> Nights:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.15, "sigma": 0})
-    return Nights(tmp_path / "shop", endpoint)
+    return Nights(tmp_path / "shop", emulator(pictures="plain", latency={"median_s": 0}))
 
 
 @posix
@@ -107,10 +124,14 @@ def test_two_jobs_of_one_key_run_beside_each_other_within_its_limits_and_money(
     nights.job("bags", 40, missed=True, limits={"concurrency": 4}, schedule={"day_usd": 10})
     nights.job("shoes", 40, missed=True, limits={"concurrency": 4}, schedule={"day_usd": 10})
     nights.job("by-hand", 3, schedule={"day_usd": 10})
+    nights.endpoint.hold()
     with scheduler(nights) as lines:
+        for name in ("bags", "shoes"):
+            lines.wait_for("limits_shared", name)
+        nights.endpoint.go_on()
         ended = [lines.wait_for("run_ended", name) for name in ("bags", "shoes")]
         lines.process.send_signal(signal.SIGTERM)
-        assert lines.process.wait(20) == 0
+        assert lines.process.wait(60) == 0
         caps = [one["cap_usd"] for one in lines.of("run_started")]
         shared = lines.of("limits_shared")
         assert len(lines.of("scheduler_ended")) == 1
@@ -129,64 +150,95 @@ def test_two_jobs_of_one_key_run_beside_each_other_within_its_limits_and_money(
 
 @posix
 def test_sigterm_drains_and_a_new_scheduler_goes_on(nights: Nights) -> None:
-    nights.job("shoes", 200, missed=True, limits={"concurrency": 4})
+    nights.job("shoes", 50, missed=True, limits={"concurrency": 4})
+    nights.endpoint.hold(after=4)
     with scheduler(nights) as lines:
-        lines.wait_for("run_started")
-        until(lambda: nights.endpoint.bill.pictures > 4)
+        until(lambda: nights.endpoint.bill.pictures == 4, seconds=60)
         lines.process.send_signal(signal.SIGTERM)
-        assert lines.process.wait(30) == 0
+        until(lambda: nights.run_says("stopping"), seconds=60)
+        nights.endpoint.go_on()
+        assert lines.process.wait(60) == 0
         ended = lines.wait_for("run_ended")
     assert (ended["exit_code"], ended["ended"], ended["unknown"]) == (130, "interrupted", 0)
-    nights.endpoint.use(latency={"median_s": 0})
+    assert 4 < ended["succeeded"] < 50, "what was in flight, too"
     with scheduler(nights) as lines:
         assert lines.wait_for("run_ended")["exit_code"] == 0
-    assert nights.endpoint.bill.pictures == 200
+    assert nights.endpoint.bill.pictures == 50
 
 
 @posix
 def test_a_killed_scheduler_leaves_its_runs_and_the_next_one_adopts_them(nights: Nights) -> None:
-    nights.job("shoes", 60, missed=True, limits={"concurrency": 4})
+    nights.job("shoes", 20, missed=True, limits={"concurrency": 4})
+    nights.endpoint.hold(after=3)
     with scheduler(nights) as lines:
         pid = lines.wait_for("run_started")["pid"]
-        until(lambda: nights.endpoint.bill.pictures > 2)
+        until(lambda: nights.endpoint.bill.pictures == 3, seconds=60)
         lines.process.kill()
-        lines.process.wait(10)
+        lines.process.wait()
     with scheduler(nights) as lines:
         assert lines.wait_for("run_adopted")["pid"] == pid
+        nights.endpoint.go_on()
         ended = lines.wait_for("run_ended")
         assert not lines.of("run_started")
-    assert (ended["exit_code"], ended["succeeded"]) == (0, 60)
-    assert nights.endpoint.bill.pictures == 60
+    assert (ended["exit_code"], ended["succeeded"]) == (0, 20)
+    assert nights.endpoint.bill.pictures == 20
+
+
+@posix
+def test_whoever_is_to_be_told_hears_once_of_nights_without_money(
+    nights: Nights, hook: Hook, command: Command
+) -> None:
+    notify = [{"url_env": "HOOK", "on": ["cap"]}, {"url_env": "GONE"}]
+    nights.job("shoes", 1, missed=True, schedule={"day_usd": 0.5}, notify=notify)
+    attempt(nights.outputs("shoes"), 0.5, at=TOMORROW)
+    with scheduler(nights, env={"HOOK": hook.url}) as lines:
+        trouble = lines.wait_for("not_told", "shoes")["text"]
+        until(lambda: len(hook.calls) == 1, seconds=60)
+    assert trouble.startswith("could not notify GONE: ")
+    assert hook.titles == ["shoes: a run was left out, the day's money is spent"]
+    assert "$0.50 of the day's $0.50 is spent" in hook.calls[0]["message"]
+    memory = nights.outputs("shoes") / "ledger.db"
+    until(lambda: read(memory).keys() == {"skipped money"}, seconds=60)
+    done = command("schedule", nights.folder, "--once", "shoes", env={"HOOK": hook.url})
+    assert (done.returncode, len(hook.calls)) == (5, 1)
 
 
 @posix
 def test_a_run_of_a_person_is_not_disturbed(nights: Nights) -> None:
-    job = nights.job("shoes", 100, missed=True, limits={"concurrency": 2})
+    job = nights.job("shoes", 10, missed=True, limits={"concurrency": 2})
+    nights.endpoint.hold(after=1)
     person = subprocess.Popen(
         command_line("run", job, "--quiet"), env=environment(), stderr=subprocess.DEVNULL
     )
     try:
-        until(lambda: nights.endpoint.bill.pictures > 0)
+        until(lambda: nights.endpoint.bill.pictures == 1, seconds=60)
         with scheduler(nights) as lines:
             ended = lines.wait_for("run_ended")
         assert (ended["exit_code"], ended["meaning"]) == (6, "another run was going on")
-        nights.endpoint.use(latency={"median_s": 0})
-        assert person.wait(30) == 0
+        nights.endpoint.go_on()
+        assert person.wait(60) == 0
     finally:
         person.kill()
-        person.wait(10)
-    assert nights.endpoint.bill.pictures == 100
+        person.wait()
+    assert nights.endpoint.bill.pictures == 10
 
 
 @posix
 def test_max_runtime_ends_a_run_as_ctrl_c_does(nights: Nights) -> None:
-    limits = {"concurrency": 1}
-    nights.job("shoes", 900, missed=True, schedule={"max_runtime": "6s"}, limits=limits)
+    """It began under a scheduler that was killed, so the next one finds it in the middle."""
+    limits = {"concurrency": 2}
+    nights.job("shoes", 20, missed=True, limits=limits)
+    nights.endpoint.hold(after=3)
     with scheduler(nights) as lines:
+        until(lambda: nights.endpoint.bill.pictures == 3, seconds=60)
+    nights.job("shoes", 20, schedule={"max_runtime": 0.5}, limits=limits)
+    with scheduler(nights) as lines:
+        assert lines.wait_for("run_stopping")["why"] == "max_runtime is over"
+        until(lambda: nights.run_says("stopping"), seconds=60)
+        nights.endpoint.go_on()
         ended = lines.wait_for("run_ended")
-        assert lines.of("run_stopping")[0]["why"] == "max_runtime is over"
     assert (ended["exit_code"], ended["unknown"]) == (130, 0)
-    assert ended["succeeded"] < 900
+    assert 3 < ended["succeeded"] < 20
 
 
 def test_once_runs_a_job_now_and_ends_as_it_did(command: Command, nights: Nights) -> None:
@@ -212,15 +264,33 @@ def test_once_has_the_exit_code_of_the_run(command: Command, nights: Nights) -> 
     assert (done.returncode, ended["exit_code"], ended["failed"]) == (3, 3, 1)
 
 
+def test_once_runs_all_models_of_a_job_and_then_its_exports(
+    command: Command, nights: Nights
+) -> None:
+    exports = [{"format": "csv", "output": "../made/shoes.csv"}]
+    nights.job("shoes", 3, schedule={"day_usd": 5}, models=MODELS, exports=exports)
+    for name, usd in (("flash", 1), ("banana", 2)):
+        attempt(nights.outputs("shoes") / name, usd, at=TOMORROW)
+    done = command("schedule", nights.folder, "--once", "shoes", "--json")
+    assert done.returncode == 0, done.stderr
+    started, ended = map(json.loads, done.stdout.splitlines())
+    assert started["cap_usd"] == 2
+    assert (ended["exit_code"], ended["succeeded"], ended["images"]) == (0, 6, 6)
+    assert ended["cost_usd"] == pytest.approx(6 * 0.042)
+    made = [nights.folder.parent / "made" / f"shoes-{name}.csv" for name in ("flash", "banana")]
+    assert ended["made"] == [f"export csv {path}: 3 rows" for path in made]
+    assert all(path.is_file() for path in made)
+
+
 def test_once_sends_nothing_when_the_days_money_is_spent(command: Command, nights: Nights) -> None:
     nights.job("bags", 3)
-    command("schedule", nights.folder, "--once", "bags")
+    attempt(nights.outputs("bags"), 0.1, at=TOMORROW)
     nights.job("shoes", 3, schedule={"day_usd": 0.1})
     done = command("schedule", nights.folder, "--once", "shoes", "--json")
     assert done.returncode == 5
     assert json.loads(done.stdout)["exit_code"] == 5
     assert "schedule.day_usd of $0.10 is reached" in done.stderr
-    assert nights.endpoint.bill.pictures == 3
+    assert nights.endpoint.bill.pictures == 0
 
 
 def test_once_knows_near_names(command: Command, nights: Nights) -> None:
@@ -253,7 +323,7 @@ def test_health_tells_whether_a_scheduler_is_there(command: Command, nights: Nig
     assert command("schedule", nights.folder, "--health").returncode == 2
     with scheduler(nights) as lines:
         lines.wait_for("job_followed")
-        until(lambda: command("schedule", nights.folder, "--health").returncode == 0)
+        until(lambda: command("schedule", nights.folder, "--health").returncode == 0, seconds=60)
         done = command("schedule", nights.folder, "--health", "--json")
         assert json.loads(done.stdout) == {"followed": 1}
     done = command("schedule", nights.folder, "--health")

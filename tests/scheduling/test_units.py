@@ -141,7 +141,7 @@ def test_a_crontab_line_is_a_schedule_and_a_command_that_runs(shop: Shop, tmp_pa
     assert "Debian's cron takes the machine's" in text
     assert "deadline" in text, "what cron cannot do is said"
     # As cron does it: an escaped % is one, and /bin/sh runs the rest.
-    done = subprocess.run(["/bin/sh", "-c", command.replace(r"\%", "%")], timeout=20)
+    done = subprocess.run(["/bin/sh", "-c", command.replace(r"\%", "%")], timeout=60)
     assert done.returncode == 0
     words = shlex.split(command.split(">>")[0])
     assert words[1:3] == ["schedule", str(shop.job.parent)]
@@ -266,7 +266,7 @@ def test_the_guard_lets_one_of_the_two_lines_pass(shop: Shop, tmp_path: Path) ->
     for number, line in enumerate([*lines, ""]):
         output = tmp_path / f"output-{number}"
         env = {"PATH": os.environ["PATH"], "LINE": line, "GITHUB_OUTPUT": str(output)}
-        done = subprocess.run(["/bin/sh", "-e", "-c", guard], env=env, timeout=20)
+        done = subprocess.run(["/bin/sh", "-e", "-c", guard], env=env, timeout=60)
         assert done.returncode == 0
         said.append(output.read_text().strip())
     assert sorted(said[:2]) == ["due=false", "due=true"]

@@ -1,6 +1,7 @@
 """A scheduler on a virtual clock: real job files and memories, runs that follow a script."""
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ import yaml
 from pipeline.job import Job
 from pipeline.job.folder import JobFolder
 from pipeline.ledger import open_ledger
+from pipeline.notifying.matters import Matter
 from pipeline.scheduling.daemon import Daemon
 from pipeline.scheduling.memory import Going
 from pipeline.scheduling.notices import Notice
@@ -31,6 +33,7 @@ class ScriptedRun:
 
     def __init__(self, pid: int, seconds: float, ending: Ending, drain_s: float) -> None:
         self.pid = pid
+        self.log = Path(f"{pid}.log")
         self.signals: list[str] = []
         self._ending = ending
         self._drain_s = drain_s
@@ -68,6 +71,7 @@ class Script:
         self.started: list[tuple[str, float, float | None]] = []
         self.runs: list[ScriptedRun] = []
         self.shares: list[tuple[str, Share]] = []
+        self.informed: list[tuple[str, str, str]] = []
         self.alive: dict[int, float] = {}
         self.outcomes: dict[int, Ending] = {}
 
@@ -87,6 +91,10 @@ class Script:
     def outcome_of(self, job: Job, going: Going) -> Ending:
         return self.outcomes.get(going.pid, Ending(exit_code=None))
 
+    async def inform(self, job: Job, matter: Matter, text: str) -> tuple[str, ...]:
+        self.informed.append((job.name, matter.on, text))
+        return ()
+
     async def tune(self, job: Job, share: Share) -> bool:
         self.shares.append((job.name, share))
         return True
@@ -98,6 +106,19 @@ def finished(**totals: Any) -> Ending:
 
 def capped(cost_usd: float) -> Ending:
     return Ending(exit_code=5, ended="budget", run_id="r", totals={"cost_usd": cost_usd})
+
+
+def attempt(outputs: Path, usd: float, *, at: float, origin: str = "emulator") -> None:
+    """One of this price in the ledger there."""
+    outputs.mkdir(parents=True, exist_ok=True)
+    path = outputs / "ledger.db"
+    open_ledger(path, origin=origin).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO attempts (id, edit_id, run_id, number, fingerprint, status,"
+            " started_at, images, cost_usd) VALUES (?, 'e', 'r', 1, 'f', 'succeeded', ?, 1, ?)",
+            (f"{outputs.name}-{at}", at, usd),
+        )
 
 
 class House:
@@ -127,20 +148,17 @@ class House:
         path.write_text(yaml.safe_dump(content))
         return path
 
+    def saves(self, path: Path, text: str) -> None:
+        """As an editor does, at this moment."""
+        path.write_text(text)
+        os.utime(path, (self.now, self.now))
+
     def outputs(self, name: str) -> Path:
         return self.folder.parent / "outputs" / name
 
     def spends(self, name: str, usd: float) -> None:
         """An attempt of this price, now, in the job's real ledger."""
-        path = self.outputs(name) / "ledger.db"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        open_ledger(path, origin="https://api.example.com").close()
-        with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute(
-                "INSERT INTO attempts (id, edit_id, run_id, number, fingerprint, status,"
-                " started_at, images, cost_usd) VALUES (?, 'e', 'r', 1, 'f', 'succeeded', ?, 1, ?)",
-                (f"{name}-{self.now}", self.now, usd),
-            )
+        attempt(self.outputs(name), usd, at=self.now)
 
     def sleep_of_the_machine(self, hours: float) -> None:
         """The wall clock goes on while nothing runs."""

@@ -8,6 +8,7 @@ import msgspec
 from pipeline.cron import Cron
 from pipeline.errors import ConfigError
 from pipeline.job import Job
+from pipeline.job.design import split_model
 from pipeline.job.schedule import Schedule
 from pipeline.scheduling.going import LEEWAY_S
 
@@ -35,7 +36,10 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def unit_of(job: Job, *, command: str) -> Unit:
-    """Raises `ConfigError` for a job without a schedule."""
+    """Raises `ConfigError` for a job without a schedule, and for one of several models."""
+    file, model = split_model(job.path)
+    if model:
+        raise ConfigError(f"{job.path}: a schedule runs all models of a job (export {file})")
     if job.schedule.cron is None:
         raise ConfigError(
             f"{job.path}: it has no schedule to export"
