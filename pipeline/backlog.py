@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 from collections import deque
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -105,7 +106,8 @@ class Backlog:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._takers.remove(turn)
+                with suppress(ValueError):  # whoever roused the next one may have passed it over
+                    self._takers.remove(turn)
             else:
                 self._rouse()  # it was woken just as it was cancelled: the next one's turn
             raise

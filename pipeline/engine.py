@@ -117,9 +117,11 @@ class Stop:
             self._deadline.cancel()
 
     def request(self, reason: BaseException) -> None:
-        """Call from the loop's thread. A fatal error after an interruption is the one reported."""
+        """Call from the loop's thread. An error after an interruption is the one that is reported,
+        and a bug after anything: nobody may miss it.
+        """
         first = self.reason is None
-        if first or (isinstance(reason, PipelineError) and isinstance(self.reason, Interrupted)):
+        if self.reason is None or _gravity(reason) > _gravity(self.reason):
             self.reason = reason
         if first:
             self._observe(Stopping(reason=str(reason), in_flight=self._in_flight()))
@@ -347,6 +349,12 @@ class _Steps:
         if batch.items:
             return None
         raise self._broken
+
+
+def _gravity(reason: BaseException) -> int:
+    if isinstance(reason, Interrupted):
+        return 0
+    return 1 if isinstance(reason, PipelineError) else 2
 
 
 def _most_waiting(crew: int) -> int:

@@ -33,7 +33,10 @@
 from typing import ClassVar, Literal
 
 Outcome = Literal["failed", "refused", "rejected"]
+
 CostSource = Literal["header", "body", "catalog", "log", "none"]
+"""Who said what an attempt cost. ``log``: the provider's books, read later. ``none``: nobody did
+and the price is unknown."""
 
 
 class PipelineError(Exception):

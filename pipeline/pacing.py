@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline.job import Job
 from pipeline.ledger import Ledger, LedgerReader
-from pipeline.limits.adaptive import Learned
+from pipeline.limits.state import Learned
 from pipeline.limits.throttle import Limits, Throttle
 from pipeline.setbacks import CoolingDown, Setback
 

@@ -10,14 +10,13 @@ from contextlib import AsyncExitStack, ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from random import Random
-from typing import Any
 
 import msgspec
 
 from pipeline import __version__, guard_rails
 from pipeline.assembling import open_worker
+from pipeline.budget import Budget
 from pipeline.canary import Canary, CanaryReport, Thresholds, refusal
-from pipeline.candidates import Candidates
 from pipeline.caps import budget_of_run, cap_of_run, spent_today
 from pipeline.endpoints import Account, Endpoint
 from pipeline.endpoints.catalog import model_spec
@@ -34,6 +33,7 @@ from pipeline.opening import api_key, open_job_account, open_job_endpoint
 from pipeline.outcome import Declined, Ended, RunResult, run_result, write_run_files
 from pipeline.pacing import PaceMemory
 from pipeline.past_runs import Changes
+from pipeline.planning import Planner
 from pipeline.preflight import REFUSALS, judge, look
 from pipeline.preview import (
     Plan,
@@ -50,6 +50,7 @@ from pipeline.run_options import RunOptions
 from pipeline.steering.helm import RunHelm, crew_for
 from pipeline.steering.server import steerable
 from pipeline.summary import Summary
+from pipeline.targets.candidates import Candidates
 
 __all__ = [
     "READ_AHEAD",
@@ -124,12 +125,13 @@ class _Run:
         self.id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         self.started = time.monotonic()
         self.spent_today_usd = spent_today(job, reader)
+        self.budget: Budget | None = None  # once the price is known
         self.cap_usd = cap_of_run(job, self.spent_today_usd)
         self.candidates = Candidates(
             job,
             edits=self._chosen,
             planner=self._planner,
-            reader=reader,
+            history=reader,
             whole=not (options.only or options.again),
         )
         self.pulse = Pulse(
@@ -155,7 +157,8 @@ class _Run:
         except (*REFUSALS, GuardError) as refusing:
             refused = refusing
         await asyncio.to_thread(self.candidates.look_back)
-        self.budget = budget_of_run(self.job, self.model.price_usd, self.spent_today_usd)
+        budget = budget_of_run(self.job, self.model.price_usd, self.spent_today_usd)
+        self.budget = budget
         await self.ledger.start_run(
             Run(
                 id=self.id,
@@ -168,7 +171,7 @@ class _Run:
         )
         stop = Stop(self._tell, drain_s=self.job.limits.drain_s)
         with interruptible(stop) if self.options.signals else ExitStack():
-            error = refused or await self._work(edits, stop, len(orphans))
+            error = refused or await self._work(edits, stop, budget, len(orphans))
         return await self._close_books(error)
 
     async def _agreed(self) -> bool:
@@ -223,12 +226,12 @@ class _Run:
     def _chosen(self) -> Iterator[Edit | Problem]:
         return chosen(read_edits(self.job, self.model), self.options.only)
 
-    def _planner(self) -> Any:
+    def _planner(self) -> Planner:
         remember, again = self.ledger.remember_input, self.options.again
         return make_planner(self.job, self.model, self.reader, remember, again)
 
     async def _work(
-        self, edits: Iterator[Edit | Problem], stop: Stop, orphans: int
+        self, edits: Iterator[Edit | Problem], stop: Stop, budget: Budget, orphans: int
     ) -> BaseException | None:
         """Does the edits; returns what stopped it, if anything did."""
         job, rng = self.job, Random()
@@ -245,7 +248,7 @@ class _Run:
                 account=self.account,
                 ledger=self.ledger,
                 reader=self.reader,
-                budget=self.budget,
+                budget=budget,
                 run_id=self.id,
                 throttle=throttle,
                 guards=guards,
@@ -270,7 +273,7 @@ class _Run:
                     model=self.model.id,
                     outputs=job.outputs.directory,
                     interrupted_attempts=orphans,
-                    gauges=lambda: Gauges.of(throttle, self.budget),
+                    gauges=lambda: Gauges.of(throttle, budget),
                     snapshot=self.pulse.snapshot,
                 )
             )
@@ -289,7 +292,7 @@ class _Run:
             if self.canary is not None:
                 self.engine = engine(crew=self.crew)
                 await self.engine.run(self.canary.first(items), step=self.reader.snapshot)
-                self._weigh(self.canary, stop)
+                self._weigh(self.canary, stop, budget)
                 items = self.canary.others(self.candidates.first(self._chosen()))
                 limit = None if limit is None else limit - len(self.canary.chosen)
             if stop.reason is None:
@@ -300,11 +303,11 @@ class _Run:
         self.pace.keep(throttle)
         return stop.reason
 
-    def _weigh(self, canary: Canary, stop: Stop) -> None:
+    def _weigh(self, canary: Canary, stop: Stop, budget: Budget) -> None:
         """After the first pass: shows what it came to, and stops the run unless it may go on."""
         if stop.reason is not None:
             return
-        self.report = canary.report(unknown_usd=self.budget.unknown_usd)
+        self.report = canary.report(unknown_usd=budget.unknown_usd)
         self._tell(self.report)
         if self.options.approve is not None:
             if self.report.remaining and not self.options.approve(self.report):
@@ -357,7 +360,7 @@ class _Run:
         return result
 
     def _result(self, error: BaseException | None) -> RunResult:
-        budget = getattr(self, "budget", None)
+        budget = self.budget
         totals = self.summary.totals(
             cost_usd=budget.spent_usd if budget else 0.0,
             unknown_usd=budget.unknown_usd if budget else 0.0,

@@ -23,7 +23,7 @@ from pipeline.inputs import Inputs, Ready
 from pipeline.limits.throttle import Slot, Throttle
 from pipeline.models import EditRequest, EditResponse, Record, Status
 from pipeline.planning import Planned
-from pipeline.retries.policy import RETRY_AFTER_MAX_S, Answer, RetryQuota, decide
+from pipeline.retries.policy import Answer, RetryQuota, decide
 from pipeline.setbacks import AttemptEnded, CoolingDown, Retrying, Setback
 from pipeline.stores import OutputStore
 from pipeline.verdicts.answers import Answers
@@ -331,11 +331,7 @@ class Worker:
         )
 
     def _cool_down(self, slot: Slot, error: RateLimitError) -> None:
-        after = error.retry_after
-        wait = self._throttle.rate_limited(
-            slot,
-            retry_after=None if after is None else min(after, RETRY_AFTER_MAX_S),
-        )
+        wait = self._throttle.rate_limited(slot, retry_after=error.retry_after)
         state = self._throttle.state()
         self._observe(
             CoolingDown(

@@ -172,3 +172,20 @@ def test_a_member_that_is_cancelled_takes_no_work_with_it() -> None:
         return name_of(await second)
 
     assert run_virtual(story()) == "a"
+
+
+def test_a_member_that_is_cancelled_as_others_are_roused_is_passed_over() -> None:
+    """It has been told, and has not gone yet, when something comes for the one after it."""
+
+    async def story() -> list[str | None]:
+        backlog = Backlog(fresh=10, waiting=10)
+        gone, other = [asyncio.create_task(backlog.take()) for _ in range(2)]
+        await asyncio.sleep(1)
+        gone.cancel()
+        await backlog.put(planned("a"))
+        backlog.close()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        return [name_of(await other), name_of(await backlog.take())]
+
+    assert run_virtual(story()) == ["a", None]

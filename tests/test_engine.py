@@ -96,7 +96,7 @@ class Bench:
         return [event.record for event in self.said if isinstance(event, Finished)]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - the engine knows nothing of its watchers
                 await asyncio.sleep(0)
 
@@ -150,6 +150,14 @@ async def test_a_drain_finishes_what_was_committed_and_starts_nothing_new() -> N
     await run
     assert len(bench.finished) == 4
     assert bench.worker.cancelled == []
+
+
+async def test_a_bug_during_a_drain_is_what_is_reported() -> None:
+    bench = Bench()
+    bug = ZeroDivisionError("a bug")
+    for reason in (Interrupted("SIGINT"), AuthenticationError("401"), bug, Interrupted("again")):
+        bench.stop.request(reason)
+    assert bench.stop.reason is bug
 
 
 async def test_a_drain_does_not_wait_for_an_edit_that_only_waits() -> None:
@@ -296,7 +304,7 @@ async def test_whoever_is_too_many_finishes_what_is_in_hand_and_leaves() -> None
     assert bench.worker.cancelled == []
     held, bench.worker.gate = bench.worker.gate, asyncio.Event()
     held.set()
-    await bench.until(lambda: len(bench.finished) == 12)
+    await bench.until(lambda: len(bench.finished) == 12 and len(bench.worker.started) >= 14)
     await asyncio.sleep(0.01)
     assert len(bench.worker.started) == 14, "the two that are left go on"
     bench.worker.gate.set()
@@ -316,7 +324,7 @@ async def test_an_edit_that_was_postponed_by_somebody_who_left_is_not_forgotten(
             yield item
 
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await engine.run(shrinking())
     assert len(bench.finished) == 60
 

@@ -309,7 +309,7 @@ def test_a_cell_without_an_end_is_cut_off(
     writer = threading.Thread(target=write, daemon=True)
     writer.start()
     peak, said = peak_mb("check", shop.job, cwd=tmp_path, exits=(2,))
-    writer.join(20)
+    writer.join(60)
     assert sent < 256 << 20, "it did not wait for the end"
     assert peak < MOST_MB
     assert "shop.csv:2" in said
@@ -325,7 +325,7 @@ def test_a_manifest_that_is_a_pipe_is_read_once(shop: Shop, emulator: Emulators)
     writer.start()
     result = asyncio.run(pipeline.run(shop.job, base_url=endpoint.url, environ={}))
     assert result.totals.succeeded == 3
-    writer.join(5)
+    writer.join(60)
 
 
 def test_templates_reach_nothing_but_their_row(shop: Shop, emulator: Emulators) -> None:

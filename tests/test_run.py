@@ -314,7 +314,8 @@ def test_the_key_may_lie_in_a_dotenv_beside_the_job(shop: Shop, emulator: Emulat
 
 
 def test_two_runs_of_one_job_exclude_each_other(shop: Shop, emulator: Emulators) -> None:
-    endpoint = emulator(**PLAIN, latency={"median_s": 0.05})
+    endpoint = emulator(**PLAIN)
+    endpoint.hold()
     shop.with_edits(2)
     refused: list[LockedError] = []
 
@@ -323,6 +324,7 @@ def test_two_runs_of_one_job_exclude_each_other(shop: Shop, emulator: Emulators)
             with pytest.raises(LockedError, match="process") as error:
                 await pipeline.run(shop.job, base_url=endpoint.url, environ={})
             refused.append(error.value)
+            endpoint.go_on()
 
         tasks: list[asyncio.Task[None]] = []
 

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from pipeline.attempts import Reservation
 from pipeline.books.matching import (
@@ -22,14 +21,14 @@ from pipeline.books.matching import (
     Matching,
     Windows,
 )
-from pipeline.books.paging import read_logs, read_transactions
+from pipeline.books.paging import T, patiently, read_logs, read_transactions
 from pipeline.endpoints import Account
 from pipeline.errors import EditError, FatalError, LedgerError, TransientError
 from pipeline.job import Job
 from pipeline.ledger import AttemptRow, Ledger, Settlement, open_reader
 from pipeline.models import Attempt, AttemptEnd
 from pipeline.preview import ledger_path
-from pipeline.retries.policy import RETRY_AFTER_MAX_S, Answer
+from pipeline.retries.policy import Answer
 
 FIRST_LOOK_S = 5.0
 """After an attempt ended; also the least time between two looks. Each further one waits twice as
@@ -43,8 +42,6 @@ POLL_S = 1.0
 
 PAGE_TRIES_S = (1.0, 2.0, 4.0)
 """Waits between tries to read a page. Reading is free and can be repeated."""
-
-T = TypeVar("T")
 
 
 class Question:
@@ -63,8 +60,8 @@ class Question:
 
     def answer(self) -> Answer | None:
         """Raises what ended the reader, a `LedgerError` for instance."""
-        if self.found is None and self._inquiry.broken is not None:
-            raise self._inquiry.broken
+        if self.found is None:
+            self._inquiry.check()
         return self.found
 
     def due(self) -> float:
@@ -104,22 +101,36 @@ class Inquiry:
         self._rests_until = 0.0
         self._closed: str | None = None
         self._settling: asyncio.Task[None] | None = None
-        self.broken: BaseException | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._told = False
         self.lost_usd = 0.0
 
     @asynccontextmanager
     async def on_duty(self) -> AsyncIterator[None]:
-        """Reads while this lasts. What is open at its end keeps its money set aside."""
-        task = asyncio.create_task(self._serve(), name="inquiry")
+        """Reads while this lasts. What is open at its end keeps its money set aside. Raises what
+        ended the reader, if no edit was told of it.
+        """
+        reader = self._reader = asyncio.create_task(self._serve(), name="inquiry")
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            if self._settling is not None:  # a cancelled wait cancels no write
-                await asyncio.gather(self._settling, return_exceptions=True)
+            reader.cancel()
+            await asyncio.wait([reader])
+            if self._settling is not None:  # a cancelled reader cancels no write
+                await asyncio.wait([self._settling])
             for question in [*self._waiting.values()]:
                 self._hold(question, "the run ended before the provider's logs had it")
+            if not self._told:
+                self.check()
+
+    def check(self) -> None:
+        """Raises what ended the reader: edits that wait must hear of it, not wait for ever."""
+        for task in (self._reader, self._settling):
+            ended = task is not None and task.done() and not task.cancelled()
+            error = task.exception() if task is not None and ended else None
+            if error is not None:
+                self._told = True
+                raise error
 
     def ask(self, attempt: Attempt, end: AttemptEnd, reservation: Reservation) -> Question:
         """From now on the money of the attempt, closed as ``unknown``, is this reader's care."""
@@ -158,22 +169,19 @@ class Inquiry:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            while True:
-                self._wake.clear()
-                at: float | None = None
-                if self._waiting:
-                    next_at = min(question.look_at for question in self._waiting.values())
-                    at = self._look_at = max(next_at, self._rests_until)
-                if at is not None and at <= loop.time():
-                    await self._look()
-                    self._rests_until = loop.time() + self._pause_s
-                    continue
-                with suppress(TimeoutError):
-                    async with asyncio.timeout_at(at):
-                        await self._wake.wait()
-        except Exception as error:  # edits that wait must hear of it, a bug too, not wait for ever
-            self.broken = error
+        while True:
+            self._wake.clear()
+            at: float | None = None
+            if self._waiting:
+                next_at = min(question.look_at for question in self._waiting.values())
+                at = self._look_at = max(next_at, self._rests_until)
+            if at is not None and at <= loop.time():
+                await self._look()
+                self._rests_until = loop.time() + self._pause_s
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(at):
+                    await self._wake.wait()
 
     async def _look(self) -> None:
         """Reads what concerns those that wait, and settles or holds what that decides."""
@@ -326,11 +334,5 @@ async def inquiring(job: Job, account: Account, ledger: Ledger) -> AsyncIterator
 
 
 async def _page(call: Callable[[], Awaitable[T]]) -> T:
-    """One page; what may pass by itself is asked for again a few times. Raises as `Account`."""
-    for wait in PAGE_TRIES_S:
-        try:
-            return await call()
-        except TransientError as error:
-            after = error.retry_after
-        await asyncio.sleep(wait if after is None else min(max(after, 0.0), RETRY_AFTER_MAX_S))
-    return await call()
+    """One page. Raises as `Account`."""
+    return await patiently(call, waits_s=PAGE_TRIES_S)

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import TypeVar
 
 import msgspec
 
@@ -17,9 +16,9 @@ from pipeline.books.matching import (
     Shares,
     Windows,
 )
-from pipeline.books.paging import read_logs, read_transactions
+from pipeline.books.paging import T, patiently, read_logs, read_transactions
 from pipeline.endpoints import Account
-from pipeline.errors import ConfigError, EditError, FatalError, LedgerError, TransientError
+from pipeline.errors import ConfigError, EditError, FatalError, LedgerError
 from pipeline.exports.results_csv import write_results_csv
 from pipeline.job import Job
 from pipeline.ledger import Ledger, LedgerReader, Settlement, open_ledger, open_reader
@@ -34,8 +33,6 @@ POLL_S = 15.0
 SETTLED_AT_ONCE = 500
 READ_TRIES_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Waits between tries to read a page. Reading is free and can be repeated."""
-
-T = TypeVar("T")
 
 
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,19 +255,14 @@ class _Reconciling:
 
 
 async def _asked(call: Callable[[], Awaitable[T]]) -> T:
-    """One page, asked for until it comes. Raises `FatalError`."""
-    for wait in (*READ_TRIES_S, None):
-        try:
-            return await call()
-        except EditError as error:
-            if wait is None or not isinstance(error, TransientError):
-                raise FatalError(
-                    f"the provider's books cannot be read: {error}\n"
-                    "  what was settled stays; the same command goes on from there"
-                ) from error
-            pause = wait if error.retry_after is None else min(error.retry_after, 120.0)
-        await asyncio.sleep(pause)
-    raise AssertionError("the last try returns or raises")
+    """One page. Raises `FatalError`."""
+    try:
+        return await patiently(call, waits_s=READ_TRIES_S)
+    except EditError as error:
+        raise FatalError(
+            f"the provider's books cannot be read: {error}\n"
+            "  what was settled stays; the same command goes on from there"
+        ) from error
 
 
 def _refuse_other(ledger_of: str | None, origin: str, job: Job) -> None:

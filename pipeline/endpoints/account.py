@@ -27,6 +27,7 @@ from pipeline.endpoints import (
 )
 from pipeline.endpoints.access import checked_access
 from pipeline.endpoints.aimlapi import origin_of
+from pipeline.endpoints.answers import CREDITS_PER_USD
 from pipeline.endpoints.failures import BODY_LENGTH, clean_text, error_for, mapped_errors
 from pipeline.errors import (
     BadResponseError,
@@ -41,8 +42,6 @@ PAGE = 100
 
 CALLS_PER_MINUTE = 200
 """Documented for `/v2/logs`; kept for all pages together."""
-
-CREDITS_PER_USD = 2_000_000
 
 MAX_PAGE_BYTES = 8 << 20
 _STEP = 64 * 1024

@@ -21,12 +21,10 @@ A number at once that was refused only once is tried again for nothing: it may h
 from collections import deque
 from collections.abc import Collection
 from math import sqrt
-from typing import Protocol
-
-import msgspec
 
 from pipeline.limits.latency import Latency
 from pipeline.limits.passing_rate import passing_rate
+from pipeline.limits.state import Learned, Sent
 
 START = 4
 """At once in the first round: nearly every token bucket lets a burst of four in."""
@@ -71,25 +69,6 @@ COOLDOWN_UNKNOWN_RATE_S = 1.0
 CLOSED_AFTER = 3
 """Cuts in a row, with nothing let in between."""
 COOLDOWN_MAX_S = 60.0
-
-
-class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run found out, for the next one. ``concurrency``: at work at once without a refusal.
-    ``limited``: one more was refused; else more was never tried. ``requests_per_minute``: the rate
-    that passed; ``None``: no limit found. ``learned_at``: seconds since the epoch.
-    """
-
-    concurrency: int
-    limited: bool
-    requests_per_minute: float | None
-    learned_at: float
-
-
-class Sent(Protocol):
-    """A request that has left: when, and how many others were at work then."""
-
-    entered_at: float
-    others: int
 
 
 class Learner:

@@ -1,6 +1,6 @@
-"""What a throttle is told and what it says of itself: the stated limits, and those in force."""
+"""What a throttle is told and what it says: stated limits, those in force, those learned."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -42,3 +42,22 @@ class ThrottleState(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     requests_per_minute: float | None
     resumes_in_s: float
+
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run found out, for the next one. ``concurrency``: at work at once without a refusal.
+    ``limited``: one more was refused; else more was never tried. ``requests_per_minute``: the rate
+    that passed; ``None``: no limit found. ``learned_at``: seconds since the epoch.
+    """
+
+    concurrency: int
+    limited: bool
+    requests_per_minute: float | None
+    learned_at: float
+
+
+class Sent(Protocol):
+    """A request that has left: when, and how many others were at work then."""
+
+    entered_at: float
+    others: int

@@ -12,8 +12,8 @@ from types import TracebackType
 
 import msgspec
 
-from pipeline.limits.adaptive import COOLDOWN_MAX_S, Learned, Learner
-from pipeline.limits.state import InForce, Limits, ThrottleState
+from pipeline.limits.adaptive import COOLDOWN_MAX_S, Learner
+from pipeline.limits.state import InForce, Learned, Limits, ThrottleState
 from pipeline.limits.stated_rates import StatedRates
 
 __all__ = ["InForce", "Limits", "Slot", "Throttle", "ThrottleState"]
@@ -223,8 +223,8 @@ class Throttle:
         """
         now = asyncio.get_running_loop().time()
         hold = self._cut(now, slot)
-        if retry_after is not None and (hold is not None or now + retry_after > self._resume_at):
-            asked = min(max(retry_after, 0.0), HOLD_MAX_S)
+        asked = None if retry_after is None else min(max(retry_after, 0.0), HOLD_MAX_S)
+        if asked is not None and (hold is not None or now + asked > self._resume_at):
             hold = asked + self._rng.uniform(0, JITTER * asked)
             self._asked_to_wait = True
         elif hold is not None:

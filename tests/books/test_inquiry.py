@@ -195,7 +195,7 @@ def test_a_drain_does_not_wait_for_the_logs(shop: Shop, emulator: Emulators) -> 
             )
         )
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
     assert rows(shop, "SELECT id FROM edits ORDER BY id") == [("e0",), ("e2",), ("e3",)]
     assert rows(shop, "SELECT edit_id FROM attempts WHERE status = 'unknown'") == [("e1",)]
     endpoint.use(billing_delay_s=0.0)
