@@ -6,9 +6,11 @@ has to be inside the job's outputs or inputs: no address holds a path.
 """
 
 import asyncio
+import gzip
 import re
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, TypeVar, cast
 from urllib.parse import quote
 
@@ -17,14 +19,14 @@ from aiohttp import web
 
 from pipeline import api, gallery
 from pipeline.dashboard.folder import Side
-from pipeline.dashboard.pages import asset
+from pipeline.dashboard.pages import Asset, asset, assets_of, is_known
 from pipeline.dashboard.pictures import ServedLinks, Wanted, What
 from pipeline.dashboard.reading import side_of_request
 from pipeline.dashboard.replies import AnswerError, json_reply, read_json
 from pipeline.dashboard.room import room_of
 from pipeline.gallery.rendering import assets
 from pipeline.ledger import LedgerReader, open_reader
-from pipeline.models import Decision
+from pipeline.models import Decision, DecisionWord
 
 T = TypeVar("T")
 
@@ -43,18 +45,16 @@ POLICY = (
 BARE = "default-src 'none'; sandbox; frame-ancestors 'none'"
 """For a picture that is opened by itself."""
 
-TYPES = {".css": "text/css", ".js": "text/javascript"}
-"""What is served of the gallery's own files."""
-
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
     """A decision as the page sends it."""
 
     id: str
-    decision: Literal["approved", "rejected", "redo", "undecided"]
+    decision: DecisionWord
     note: str = ""
     prompt_mode: Literal["", "append", "replace"] = ""
     fingerprint: str = ""
+    take: int | None = None
 
     def decision_on(self) -> Decision:
         return Decision(
@@ -63,6 +63,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
             note=self.note,
             prompt_mode=self.prompt_mode or "append",
             fingerprint=self.fingerprint,
+            take=self.take,
         )
 
 
@@ -83,11 +84,12 @@ def deciding() -> list[web.RouteDef]:
 
 
 async def static(request: web.Request) -> web.Response:
-    known = {path.name: path for path in assets() if path.suffix in TYPES}
-    path = known.get(request.match_info["name"])
-    if path is None:
-        raise web.HTTPNotFound
-    return asset(request, await asyncio.to_thread(path.read_bytes), TYPES[path.suffix])
+    return asset(request, _assets())
+
+
+@cache
+def _assets() -> dict[str, Asset]:
+    return assets_of(assets())
 
 
 async def gallery_page(request: web.Request) -> web.Response:
@@ -114,19 +116,26 @@ async def gallery_page(request: web.Request) -> web.Response:
 
 async def index_data(request: web.Request) -> web.Response:
     side = await side_of_request(request)
+    live = _live(request, side)
 
     def collect(reader: LedgerReader) -> str:
-        links = ServedLinks()
         index = gallery.index_of(
-            reader,
-            links,
-            job=side.job.name,
-            generated_at=time.time(),
-            live=_live(request, side),
+            reader, ServedLinks(), job=side.job.name, generated_at=time.time(), live=live
         )
         return gallery.index_script(index)
 
-    return _script(await asyncio.to_thread(_read, side, collect))
+    packed = await room_of(request).indexes.index(side, lambda: _read(side, collect))
+    # With a query it is asked for once only.
+    headers = {} if request.query else {"Cache-Control": "private, no-cache"}
+    headers |= {"ETag": f'"{packed.tag}"', "Vary": "Accept-Encoding"}
+    if is_known(request, packed.tag):
+        return web.Response(status=304, headers=headers)
+    data = packed.data
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+    else:
+        data = await asyncio.to_thread(gzip.decompress, data)
+    return web.Response(body=data, headers=headers, content_type="text/javascript", charset="utf-8")
 
 
 async def details_data(request: web.Request) -> web.Response:
@@ -177,7 +186,9 @@ def _read(side: Side, read: Callable[[LedgerReader], T]) -> T:
     """What ``read`` makes of one state of the ledger. Raises `AnswerError` without a ledger."""
     reader = open_reader(side.ledger)
     if reader is None:
-        raise AnswerError(404, "there are no pictures yet: this job has never run")
+        raise AnswerError(
+            404, "there are no pictures yet: this job has never run (its page starts it)"
+        )
     with reader, reader.snapshot():
         return read(reader)
 
@@ -192,14 +203,14 @@ def _live(request: web.Request, side: Side) -> dict[str, Any]:
 
 def _wanted(request: web.Request) -> Wanted:
     query = request.query
-    number, variant = query.get("number", ""), query.get("variant", "0")
-    if not (_NUMBER(number) and _NUMBER(variant)):
+    number, take = query.get("number", ""), query.get("take", "0")
+    if not (_NUMBER(number) and _NUMBER(take)):
         raise AnswerError(404, "there is no such picture")
     return Wanted(
         what=cast(What, request.match_info["what"]),
         edit_id=query.get("edit", ""),
         number=int(number),
-        variant=int(variant),
+        take=int(take),
     )
 
 

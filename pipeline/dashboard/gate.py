@@ -60,6 +60,7 @@ async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ConnectionResetError:
         raise  # whoever asked went away
     except Exception:
+        # A bug, of whatever kind: the browser gets an answer, the terminal the traceback.
         _log.exception("%s %s", request.method, request.path)
         return _error(request, 500, "a bug in this program: its terminal shows more")
 

@@ -1,13 +1,17 @@
 """The HTML pages, and the files that they load."""
 
 import asyncio
+import hashlib
 import time
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from aiohttp import web
 
+from pipeline import look
 from pipeline.dashboard.folder import Entry, Side
 from pipeline.dashboard.reading import entry_of, side_of_request, stated
 from pipeline.dashboard.room import room_of
@@ -18,8 +22,13 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).parent / "static"
 
-TYPES = {".css": "text/css", ".js": "text/javascript"}
-"""What is served of `STATIC`; the templates are not."""
+
+class Asset(msgspec.Struct, frozen=True):
+    """A file of the program, as it is served. ``tag``: another one for other bytes."""
+
+    body: bytes
+    content_type: str
+    tag: str
 
 
 def routes() -> list[web.RouteDef]:
@@ -68,21 +77,37 @@ async def settings_page(request: web.Request) -> web.Response:
 
 
 async def static(request: web.Request) -> web.Response:
-    found = _assets().get(request.match_info["name"])
+    return asset(request, _own_assets())
+
+
+def asset(request: web.Request, known: Mapping[str, Asset]) -> web.Response:
+    """The file that the address names. Asked for anew each time and answered in a word if it is the
+    same: a newer program must not meet yesterday's script.
+    """
+    found = known.get(request.match_info["name"])
     if found is None:
         raise web.HTTPNotFound
-    return asset(request, *found)
-
-
-def asset(request: web.Request, body: bytes, content_type: str) -> web.Response:
-    """A file of the program. Asked for anew each time and answered in a word if it is the same: a
-    newer program must not meet yesterday's script.
-    """
-    tag = f"{hash(body) & 0xFFFFFFFFFFFF:x}"
-    headers = {"Cache-Control": "no-cache", "ETag": f'"{tag}"'}
-    if any(known.value == tag for known in request.if_none_match or ()):
+    headers = {"Cache-Control": "no-cache", "ETag": f'"{found.tag}"'}
+    if is_known(request, found.tag):
         return web.Response(status=304, headers=headers)
-    return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
+    return web.Response(
+        body=found.body, content_type=found.content_type, charset="utf-8", headers=headers
+    )
+
+
+def is_known(request: web.Request, tag: str) -> bool:
+    """Whether whoever asks has this very answer already."""
+    return any(etag.value == tag for etag in request.if_none_match or ())
+
+
+def assets_of(paths: Iterable[Path]) -> dict[str, Asset]:
+    """Files of the program by name, read once. Blocks."""
+    found = {}
+    for path in paths:
+        body = path.read_bytes()
+        tag = hashlib.blake2b(body, digest_size=8).hexdigest()
+        found[path.name] = Asset(body, look.TYPES[path.suffix], tag)
+    return found
 
 
 def page(request: web.Request, template: str, *, status: int = 200, **values: Any) -> web.Response:
@@ -138,9 +163,5 @@ def _environment() -> "Environment":
 
 
 @cache
-def _assets() -> dict[str, tuple[bytes, str]]:
-    return {
-        path.name: (path.read_bytes(), TYPES[path.suffix])
-        for path in STATIC.iterdir()
-        if path.suffix in TYPES
-    }
+def _own_assets() -> dict[str, Asset]:
+    return assets_of((*look.files(), *look.files(STATIC)))

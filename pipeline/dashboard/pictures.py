@@ -39,12 +39,12 @@ AT_ONCE = 4
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture as an address names it. ``number``: from 1; ``variant``: of a take."""
+    """A picture as an address names it. ``number``: from 1; ``take``: of an earlier one."""
 
     what: What
     edit_id: str
     number: int
-    variant: int = 0
+    take: int = 0
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +131,7 @@ def _pictures(reader: LedgerReader, wanted: Wanted) -> Iterator[Picture]:
     for row in timeline.detail_rows(reader, [wanted.edit_id]):
         for picture in pictures_of(row):
             same = (picture.kind, picture.position) == (wanted.what, wanted.number)
-            if same and (picture.kind != "take" or picture.variant == wanted.variant):
+            if same and (picture.kind != "take" or picture.take == wanted.take):
                 yield picture
 
 
@@ -198,7 +198,7 @@ def _type(head: bytes) -> str:
 def _named(picture: Picture, digest: str) -> str:
     values: dict[str, str | int] = {"edit": picture.edit_id, "number": picture.position}
     if picture.kind == "take":
-        values["variant"] = picture.variant
+        values["take"] = picture.take
     if digest:
         values["v"] = digest  # another picture has another address, and may be kept for ever
     return f"{picture.kind}?{urlencode(values)}"

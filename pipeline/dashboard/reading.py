@@ -77,14 +77,20 @@ async def runs(request: web.Request) -> web.Response:
 
 
 async def log(request: web.Request) -> web.Response:
-    """A part of a run's log: from byte ``from``, or, without it, its end."""
+    """A part of a run's log: from byte ``from``, or, without it, its end. ``grows``: whether more
+    may come; without that, and at ``size``, this was all.
+    """
     side = await side_of_request(request)
     run = request.match_info["run"]
     given = request.query.get("from", "")
     if not _RUN_ID(run) or not ((given.isascii() and given.isdigit()) or not given):
         raise AnswerError(404, "there is no such log")
     start = int(given[:18]) if given else None
-    return json_reply(await asyncio.to_thread(read_log, side.outputs / "runs", run, start))
+    process = room_of(request).starter.process_of(side)
+    # Asked before the log is read: what a process wrote before its end is in the file then.
+    grows = await asyncio.to_thread(standing.may_write, side, run, process)
+    part = await asyncio.to_thread(read_log, side.outputs / "runs", run, start, grows=grows)
+    return json_reply({**part, "grows": grows})
 
 
 async def settings(request: web.Request) -> web.Response:
@@ -101,16 +107,17 @@ def stated(side: Side) -> dict[str, Any]:
     return {name: _relative(value, folder) for name, value in stated.items()}
 
 
-def read_log(folder: Path, run: str, start: int | None) -> dict[str, Any]:
+def read_log(folder: Path, run: str, start: int | None, *, grows: bool) -> dict[str, Any]:
     """``text`` from byte ``start``, ``next``: where to go on, ``size``. Cut at line ends, so that a
-    part can be read by itself. Blocks. Raises `AnswerError`.
+    part can be read by itself; ``grows``: the last line may still be on its way. Blocks. Raises
+    `AnswerError`.
     """
     path = folder / f"{run}.log"
     try:
         descriptor = os.open(path, os.O_RDONLY | _NOT_A_LINK)
     except OSError:
         raise AnswerError(
-            404, "there is no log of this run: it was not started from the page"
+            404, "there is no log of this run: neither the page nor the scheduler started it"
         ) from None
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -122,9 +129,10 @@ def read_log(folder: Path, run: str, start: int | None) -> dict[str, Any]:
     if start is None and first:
         whole = data.find(b"\n") + 1
         first, data = first + whole, data[whole:]
-    end = data.rfind(b"\n") + 1
-    if end and first + len(data) < size:
-        data = data[:end]
+    if grows or first + len(data) < size:
+        end = data.rfind(b"\n") + 1
+        # Only a line that is longer than a part is cut.
+        data = data[:end] if end or len(data) < LOG_BYTES else data
     text = data.decode("utf-8", "replace")
     return {"text": text, "from": first, "next": first + len(data), "size": size}
 

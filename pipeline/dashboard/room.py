@@ -4,6 +4,7 @@ import msgspec
 from aiohttp import web
 
 from pipeline.dashboard.access import Access
+from pipeline.dashboard.ledgers import Indexes
 from pipeline.dashboard.pictures import Pictures
 from pipeline.dashboard.starting import Starter
 from pipeline.dashboard.streams import Streams
@@ -20,6 +21,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     starter: Starter
     streams: Streams
     tickets: Tickets
+    indexes: Indexes
     pictures: Pictures
     tables: Tables
 

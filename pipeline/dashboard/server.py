@@ -15,6 +15,7 @@ from aiohttp import web
 from pipeline.dashboard import acting, gallery_routes, gate, metering, pages, reading
 from pipeline.dashboard.access import SHORTEST_TOKEN, Access, is_loopback
 from pipeline.dashboard.folder import JobFolder
+from pipeline.dashboard.ledgers import Indexes
 from pipeline.dashboard.pictures import Pictures
 from pipeline.dashboard.room import ROOM, Room
 from pipeline.dashboard.starting import Starter
@@ -88,6 +89,7 @@ def make_app(folder: JobFolder, access: Access) -> web.Application:
         starter=starter,
         streams=Streams(watches),
         tickets=Tickets(),
+        indexes=Indexes(),
         pictures=Pictures(),
         tables=Tables(),
     )

@@ -10,12 +10,12 @@ from pipeline.budget import midnight_before
 from pipeline.dashboard.folder import Entry, Side
 from pipeline.dashboard.starting import Process
 from pipeline.errors import LedgerError
-from pipeline.ledger import AttemptTotal, LedgerReader, RunRow, open_reader
+from pipeline.ledger import AttemptTotal, RunRow, open_reader
 from pipeline.locking import is_alive
-from pipeline.pacing import LAST
 from pipeline.past_runs import change_in_words, read_history
 from pipeline.scheduling.listing import Coming, coming
 from pipeline.snapshot import Snapshot
+from pipeline.standing import Totals, totals_of
 
 Tone = Literal["idle", "good", "busy", "warn", "bad"]
 """What a glance should say: nothing to see, well, at work, look at it, it needs you."""
@@ -62,17 +62,10 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):
-    """What the ledger says. ``edits``: by status. ``problems``: why attempts failed, the most
-    frequent first. ``pace``: what the latest 429 taught. ``unreadable``: why it says nothing.
-    """
+    """What the ledger says. ``today``: USD, as in `Money`; ``unreadable``: why it says nothing."""
 
-    edits: dict[str, int] = {}
-    problems: tuple[AttemptTotal, ...] = ()
-    spent: float = 0.0
+    totals: Totals = Totals()
     today: float = 0.0
-    unknown: float = 0.0
-    pace: str | None = None
-    run: RunRow | None = None
     unreadable: str | None = None
 
 
@@ -125,7 +118,8 @@ def read_books(side: Side) -> Books:
         if reader is None:
             return Books()
         with reader, reader.snapshot():
-            return _books(reader)
+            today = round(reader.spent_since(midnight_before(time.time())), 6)
+            return Books(totals=totals_of(reader), today=today)
     except LedgerError as error:
         return Books(unreadable=str(error))
 
@@ -134,8 +128,9 @@ def standing(
     side: Side, books: Books, *, live: Snapshot | None = None, process: Process | None = None
 ) -> Standing:
     """Folds what is known into what is shown."""
-    job = side.job
-    last = None if books.run is None else past_run(side, books.run)
+    job, totals = side.job, books.totals
+    attempts = totals.attempts
+    last = None if totals.run is None else past_run(side, totals.run)
     state, tone, words = judged(books, last, live=live, process=process)
     return Standing(
         key=side.key,
@@ -147,16 +142,16 @@ def standing(
         words=words,
         model=job.endpoint.model,
         endpoint=job.endpoint.base_url,
-        edits=books.edits,
-        problems=books.problems,
+        edits={total.status: total.count for total in totals.edits},
+        problems=tuple([one for one in attempts if one.status not in ("succeeded", "started")]),
         money=Money(
-            spent=books.spent,
+            spent=round(sum(one.cost_usd for one in attempts), 6),
             today=books.today,
-            unknown=books.unknown,
+            unknown=round(sum(one.reserved_usd for one in attempts if one.status == "unknown"), 6),
             run_cap=job.budget.run_usd,
             day_cap=job.budget.day_usd,
         ),
-        pace=books.pace,
+        pace=totals.pace,
         last_run=last,
         live=live,
         process=process,
@@ -174,8 +169,26 @@ def history(side: Side) -> tuple[PastRun, ...]:
         different = {run.id: change_in_words(run.change) for run in told if run.change is not None}
         return tuple(
             msgspec.structs.replace(past_run(side, run), different=tuple(different.get(run.id, ())))
-            for run in reader.runs()[:HISTORY]
+            for run in reader.runs(HISTORY)
         )
+
+
+def may_write(side: Side, run_id: str, process: Process | None) -> bool:
+    """Whether a run's process may still write to its log, as it does for a while after the run has
+    its end in the ledger. ``process``: the one that was last started from here. Blocks. Raises
+    `LedgerError`.
+    """
+    if process is not None and process.run_id == run_id and process.exit_code is None:
+        return True
+    reader = open_reader(side.ledger)
+    if reader is None:
+        return False
+    with reader:
+        run = reader.run(run_id)
+    if run is None:
+        return False
+    alive = is_alive(run.pid, run.host)
+    return run.ended is None if alive is None else alive
 
 
 def past_run(side: Side, run: RunRow) -> PastRun:
@@ -208,7 +221,7 @@ def judged(
     if run is None:
         return "never run", "idle", "No run yet."
     if run.ended is None:
-        return _open_end(books.run)
+        return _open_end(books.totals.run)
     return _ending(run)
 
 
@@ -243,21 +256,6 @@ def _ending(run: PastRun) -> tuple[str, Tone, str]:
 
 def _edits(count: int) -> str:
     return f"{count:,} edit{'' if count == 1 else 's'}"
-
-
-def _books(reader: LedgerReader) -> Books:
-    attempts = reader.attempt_totals()
-    return Books(
-        edits={total.status: total.count for total in reader.edit_totals()},
-        problems=tuple(total for total in attempts if total.status not in ("succeeded", "started")),
-        spent=round(sum(total.cost_usd for total in attempts), 6),
-        today=round(reader.spent_since(midnight_before(time.time())), 6),
-        unknown=round(
-            sum(total.reserved_usd for total in attempts if total.status == "unknown"), 6
-        ),
-        pace=reader.note(LAST),
-        run=reader.last_run(),
-    )
 
 
 def _error_of(path: Path) -> str | None:

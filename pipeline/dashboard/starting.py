@@ -168,7 +168,7 @@ def _spawn(words: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
 
 def _run_of(side: Side, pid: int, since: float) -> str | None:
     """The run that this process has begun, if it has: one of after ``since``, pids come again."""
-    with suppress(LedgerError):
+    with suppress(LedgerError):  # asked again in a moment; the page says why it cannot be read
         reader = open_reader(side.ledger)
         if reader is not None:
             with reader:

@@ -2,16 +2,15 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import msgspec
 
 from pipeline.dashboard import live
 from pipeline.dashboard.folder import JobFolder, Side, side_of
-from pipeline.dashboard.standing import Books, Standing, broken, read_books, standing
+from pipeline.dashboard.ledgers import Ledgers
+from pipeline.dashboard.standing import Standing, broken, standing
 from pipeline.dashboard.starting import Starter
 from pipeline.snapshot import Snapshot
 
@@ -23,12 +22,6 @@ IDLE_EVERY_S = 1.0
 
 STARTING_EVERY_S = 0.2
 """The same while somebody waits for a run that was just started to say its first word."""
-
-BOOKS_SHARE = 20
-"""The ledger of a run that goes on is read at most a twentieth of the time: a large one takes
-seconds, and the numbers that move come from the run itself."""
-BOOKS_AGE_S = 60.0
-"""After so long it is read again although nobody wrote: the day may have ended."""
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,28 +75,6 @@ class Topic:
                     yield self.value
         finally:
             self._listeners.discard(listener)
-
-
-class Ledgers:
-    """The ledgers, read no oftener than they change. Belongs to one event loop."""
-
-    def __init__(self) -> None:
-        self._kept: dict[Path, tuple[tuple[int, ...], float, float, Books]] = {}
-
-    async def books(self, side: Side, *, running: bool = False) -> Books:
-        """What the ledger says; of a run that goes on perhaps what it said a moment ago."""
-        signature = await asyncio.to_thread(_signature, side.ledger)
-        known = self._kept.get(side.ledger)
-        now = time.monotonic()
-        if known is not None:
-            before, read_at, took, books = known
-            fresh = now - read_at < (BOOKS_AGE_S if before == signature else 0.0)
-            if fresh or (running and now - read_at < took * BOOKS_SHARE):
-                return books
-        books = await asyncio.to_thread(read_books, side)
-        ended = time.monotonic()
-        self._kept[side.ledger] = (signature, ended, ended - now, books)
-        return books
 
 
 class Watches:
@@ -178,7 +149,8 @@ class Watches:
         try:
             await (self._watch_list(topic) if key is None else self._watch(key, topic))
         except Exception:
-            # Browsers come back by themselves; a page that stands still and looks alive is worse.
+            # A bug, of whatever kind. Browsers come back by themselves and start another watch; a
+            # page that stands still and looks alive is worse.
             _log.exception("a job could not be watched")
             topic.close()
 
@@ -224,17 +196,6 @@ class StarterOf:
     def __call__(self) -> Starter:
         assert self.starter is not None  # noqa: S101 - set before the server listens
         return self.starter
-
-
-def _signature(ledger: Path) -> tuple[int, ...]:
-    found: list[int] = []
-    for path in (ledger, ledger.with_name(f"{ledger.name}-wal")):
-        try:
-            state = path.stat()
-            found += [state.st_mtime_ns, state.st_size]
-        except OSError:
-            found += [0, -1]
-    return tuple(found)
 
 
 def _json(value: object) -> bytes:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.browser.chromium import REQUIRED, VARIABLE, find, help_command
+from tests.browser.expecting import PATIENCE_MS
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -66,7 +67,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(STARTS_WITHIN_S)
 
 
 def port_of(profile: Path, process: "subprocess.Popen[bytes]") -> int:
@@ -106,7 +107,7 @@ def opened(chromium: str) -> Iterator[Callable[..., Any]]:
 
         def open_page(address: str | Path, *, context: Any = None, **settings: Any) -> Any:
             page = (context or context_of(**settings)).new_page()
-            page.set_default_timeout(15_000)
+            page.set_default_timeout(PATIENCE_MS)
             page.goto(address.as_uri() if isinstance(address, Path) else address)
             return page
 

@@ -12,6 +12,7 @@ import pytest
 import pipeline
 from pipeline.comparing import read_votes, summed_up, write_page
 from pipeline.emulator.testing import RunningEmulator
+from tests.browser.expecting import expect
 from tests.conftest import Shop
 
 Opened = Callable[..., Any]
@@ -19,12 +20,6 @@ MODELS = [
     {"model": "google/gemini-2.5-flash-image-edit", "name": "flash"},
     {"model": "flux/kontext-pro/image-to-image", "name": "kontext", "price_usd": 0.06},
 ]
-
-
-def expect(thing: Any) -> Any:
-    from playwright.sync_api import expect as expected
-
-    return expected(thing)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from pipeline.emulator.testing import RunningEmulator
-from tests.conftest import Shop
-from tests.dashboard.serving import Server, serving
+from tests.browser.expecting import expect
+from tests.conftest import Shop, command_line, environment
+from tests.dashboard.serving import KEY, Server, serving
 
 Opened = Callable[..., Any]
 Command = Callable[..., Any]
@@ -20,7 +22,7 @@ HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>\"'`${alert(3)}"
 
 @pytest.fixture
 def endpoint() -> Iterator[RunningEmulator]:
-    running = RunningEmulator(pictures="plain", latency={"median_s": 0.3, "sigma": 0.1})
+    running = RunningEmulator(pictures="plain", latency={"median_s": 0.02, "sigma": 0.1})
     try:
         yield running
     finally:
@@ -39,13 +41,6 @@ def server(shop: Shop, endpoint: RunningEmulator) -> Iterator[Server]:
         yield running
 
 
-def expect(thing: Any) -> Any:
-    from playwright.sync_api import expect as expected
-
-    expected.set_options(timeout=30_000)  # processes start here, on a machine that may be busy
-    return expected(thing)
-
-
 def started(page: Any, price: str) -> None:
     """Looks at the plan and starts it."""
     page.get_by_role("button", name="Start …").click()
@@ -57,39 +52,68 @@ def started(page: Any, price: str) -> None:
 def test_a_run_is_started_watched_paused_and_stopped(
     server: Server, endpoint: RunningEmulator, opened: Opened
 ) -> None:
-    endpoint.use(latency={"median_s": 1, "sigma": 0.1})
+    endpoint.hold(after=3)
     page = opened(f"{server.url}/")
     expect(page.locator(".job .state")).to_have_text("never run")
     page.get_by_role("link", name="shop").click()
     started(page, "$1.68")
     expect(page.locator("#state-here")).to_have_text("running")
-    done = page.locator("#progress-words b")
-    expect(done).to_have_text(re.compile("^[1-9]"))
-    expect(page.locator("#progress-words")).to_contain_text("of 40 done")
+    expect(page.locator("#progress-words")).to_have_text("3 of 40 done")
     page.get_by_role("button", name="Pause").click()
     expect(page.locator("#state-here")).to_have_text("paused")
-    expect(page.locator("#tiles div", has_text="in flight").locator("dd")).to_have_text(
-        re.compile("^0 of ")
-    )
-    held, asked = done.inner_text(), len(endpoint.requests)
-    page.wait_for_timeout(1200)  # a second in which a run that goes on would finish several
-    assert (done.inner_text(), len(endpoint.requests)) == (held, asked)
+    endpoint.go_on()
+    in_flight = page.locator("#tiles div", has_text="in flight").locator("dd")
+    expect(in_flight).to_have_text(re.compile("^0 of "))
+    expect(page.locator("#progress-words")).to_have_text("7 of 40 done")
+    assert len(endpoint.requests) == 7, "what was in flight was answered, and nothing followed"
+    endpoint.hold()
     page.get_by_role("button", name="Resume").click()
     expect(page.locator("#state-here")).to_have_text("running")
     page.get_by_role("button", name="Tune …").click()
     page.get_by_label("Requests at once").fill("2")
     page.get_by_role("button", name="Tune", exact=True).click()
-    expect(page.locator("#tiles div", has_text="in flight").locator("dd")).to_have_text(
-        re.compile(" of 2$")
-    )
+    expect(in_flight).to_have_text(re.compile(" of 2$"))
     page.get_by_role("button", name="Stop …").click()
     page.get_by_role("button", name="Stop the run").click()
+    expect(page.locator("#state-here")).to_have_text("stopping")
+    endpoint.go_on()
     expect(page.locator("#state-here")).to_have_text("interrupted")
     expect(page.locator("#history tbody tr:not(.more)")).to_have_count(1)
     expect(page.locator("#history .state")).to_have_text("interrupted")
-    page.reload()  # the last line may come after the page has stopped following
-    expect(page.locator("#log")).to_contain_text("exit code 130")
+    expect(page.locator("#log div", has_text="exit code 130")).to_have_count(1)
     expect(page.get_by_role("button", name="Start …")).to_be_visible()
+
+
+def test_the_last_line_of_a_log_comes_although_the_run_has_ended(
+    server: Server, shop: Shop, opened: Opened
+) -> None:
+    """Of a run from a command line. It has its end in the ledger before its process has written its
+    last lines; here one comes when the page has long seen that end.
+    """
+    runs = shop.outputs / "runs"
+    runs.mkdir(parents=True)
+    words = ("run", shop.job, "--yes", "--log-json", "--limit", "2")
+    with (runs / "mine.log").open("wb") as log:
+        process = subprocess.Popen(
+            command_line(*words),
+            env=environment(KEY),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    last = server.until("jobs/shop", lambda s: s["last_run"] and s["last_run"]["ended"])["last_run"]
+    log_file = (runs / "mine.log").rename(runs / f"{last['id']}.log")
+    page = opened(f"{server.url}/jobs/shop")
+    expect(page.locator("#history .state")).to_have_text("finished")
+    expect(page.locator("#log")).to_contain_text("begins")
+    # Nobody has asked for the end of the process, and so it is there.
+    with log_file.open("a") as log_text:
+        log_text.write('{"event": "run_ended"')
+        log_text.flush()
+        log_text.write(', "ended": "finished, told late", "exit_code": 0}\n')
+    assert process.wait(60) == 0
+    expect(page.locator("#log div", has_text="told late")).to_have_count(1)
+    expect(page.locator("#log div", has_text="begins")).to_have_count(1)
 
 
 def test_the_price_is_counted_again_when_the_wish_changes(server: Server, opened: Opened) -> None:
@@ -107,7 +131,10 @@ def test_the_price_is_counted_again_when_the_wish_changes(server: Server, opened
     expect(page.locator("dialog")).to_have_count(0)
 
 
-def test_a_second_tab_is_told_that_a_run_goes_on(server: Server, opened: Opened) -> None:
+def test_a_second_tab_is_told_that_a_run_goes_on(
+    server: Server, endpoint: RunningEmulator, opened: Opened
+) -> None:
+    endpoint.hold()
     one = opened(f"{server.url}/jobs/shop")
     other = opened(f"{server.url}/jobs/shop")
     other.get_by_role("button", name="Start …").click()
@@ -119,14 +146,16 @@ def test_a_second_tab_is_told_that_a_run_goes_on(server: Server, opened: Opened)
     assert len(server.json("/api/jobs/shop/runs")) <= 1
     server.until("jobs/shop", lambda standing: standing["live"])
     server.post("/api/jobs/shop/stop")
+    endpoint.go_on()
+    server.until("jobs/shop", lambda standing: standing["process"]["exit_code"] is not None)
 
 
 def test_a_picture_is_rejected_in_the_served_gallery_while_the_run_goes_on(
     server: Server, shop: Shop, endpoint: RunningEmulator, opened: Opened
 ) -> None:
+    endpoint.hold(after=4)
     server.start("jobs/shop")
-    server.until("jobs/shop", lambda standing: standing["edits"].get("succeeded", 0) >= 4)
-    endpoint.use(latency={"median_s": 4, "sigma": 0.1})
+    server.until("jobs/shop", lambda standing: standing["edits"].get("succeeded", 0) == 4)
     page = opened(f"{server.url}/jobs/shop")
     page.get_by_role("link", name="Gallery").click()
     expect(page.locator(".card").first).to_be_visible()
@@ -139,7 +168,8 @@ def test_a_picture_is_rejected_in_the_served_gallery_while_the_run_goes_on(
     ledger.close()
     assert decision == "rejected"
     server.post("/api/jobs/shop/stop")
-    server.until("jobs/shop", lambda standing: standing["live"] is None)
+    endpoint.go_on()
+    server.until("jobs/shop", lambda standing: standing["process"]["exit_code"] is not None)
 
 
 def test_the_served_gallery_shows_what_comes(
@@ -210,9 +240,9 @@ def test_hostile_strings_do_nothing(
         page.goto(f"{server.url}/jobs/shop")
         expect(page.locator("#troubles")).to_contain_text(HOSTILE)
         expect(page.locator("#log")).to_contain_text(HOSTILE)
-        for part in ("charts", "settings", "gallery/"):
+        for part, shown in (("charts", "svg"), ("settings", "pre"), ("gallery/", ".card")):
             page.goto(f"{server.url}/jobs/shop/{part}")
-            page.wait_for_load_state("networkidle")
+            expect(page.locator(f"main {shown}").first).to_be_visible()
             assert not page.locator("img[src=x], main script").count()
 
 
@@ -234,9 +264,10 @@ def test_the_list_can_be_used_without_a_mouse(server: Server, opened: Opened) ->
 def test_nothing_is_wider_than_the_window(
     server: Server, opened: Opened, width: int, scheme: str
 ) -> None:
-    for path in ("/", "/jobs/shop", "/jobs/shop/settings"):
+    shown = {"/": ".legend", "/jobs/shop": "#edits p", "/jobs/shop/settings": "pre"}
+    for path, last in shown.items():
         page = opened(f"{server.url}{path}", width=width, color_scheme=scheme)
-        page.wait_for_timeout(50)
+        expect(page.locator(f"main {last}").first).to_be_attached()
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, path
         page.close()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.expecting import expect
 from tests.browser.sample import Sample, sample
 
 Opened = Callable[..., Any]
@@ -17,12 +18,6 @@ Opened = Callable[..., Any]
 @pytest.fixture
 def small(tmp_path: Path) -> Sample:
     return sample(tmp_path, 12, troubled=False)
-
-
-def expect(thing: Any) -> Any:
-    from playwright.sync_api import expect as expected
-
-    return expected(thing)
 
 
 def exported(page: Any) -> list[dict[str, str]]:

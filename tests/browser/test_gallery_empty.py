@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.expecting import expect
 from tests.browser.sample import Sample, sample
-from tests.browser.test_gallery import expect
 
 Opened = Callable[..., Any]
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.browser.expecting import expect
 from tests.browser.sample import Sample
-from tests.browser.test_gallery import expect, exported
+from tests.browser.test_gallery import exported
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.browser.expecting import expect
 from tests.browser.sample import sample
-from tests.browser.test_gallery import expect
 
 EDITS = 20_000
 ELEMENTS = 2_500

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.emulator.testing import RunningEmulator
-from tests.browser.test_gallery import expect
+from tests.browser.expecting import expect
 from tests.conftest import Shop
 
 

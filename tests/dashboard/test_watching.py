@@ -71,7 +71,7 @@ async def test_a_browser_that_takes_nothing_is_let_go(
     async with listening(shop.with_edits(1)) as (room, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         writer.write(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        async with room.watches.topic(None) as topic, asyncio.timeout(30):
+        async with room.watches.topic(None) as topic, asyncio.timeout(60):
             while not room.streams.open:  # noqa: ASYNC110 - real sockets tell nobody
                 await asyncio.sleep(0.01)
             topic.publish(b'"' + b"x" * 50_000_000 + b'"')
@@ -86,8 +86,9 @@ async def test_what_nobody_looks_at_is_not_watched(shop: Shop) -> None:
         before = len(asyncio.all_tasks())
         async with room.watches.topic(("shop", False)), room.watches.topic(("shop", False)):
             assert len(asyncio.all_tasks()) == before + 1, "two tabs, one watch"
-        await asyncio.sleep(0.01)
-        assert len(asyncio.all_tasks()) == before
+        async with asyncio.timeout(60):
+            while len(asyncio.all_tasks()) > before:  # noqa: ASYNC110 - tasks tell nobody
+                await asyncio.sleep(0.01)
 
 
 async def test_a_ledger_that_nobody_wrote_is_not_read_again(shop: Shop) -> None:

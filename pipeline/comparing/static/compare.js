@@ -5,7 +5,7 @@
 
   const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
   const PAGE = 30;
-  const byId = (id) => document.getElementById(id);
+  const { make, byId, several, say } = look;
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const opened = (sealed) => JSON.parse(new TextDecoder().decode(bytes(sealed)));
 
@@ -16,17 +16,6 @@
   let drawn = 0;
   let votes = {};
   let memory = true;
-
-  function make(tag, settings, ...children) {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(settings || {})) {
-      if (name === "class") node.className = value;
-      else if (name in node) node[name] = value;
-      else node.setAttribute(name, value);
-    }
-    node.append(...children);
-    return node;
-  }
 
   function kept(name, value) {
     const key = `pipeline-compare-${data.key}-${name}`;
@@ -40,17 +29,6 @@
       }
     }
     return null;
-  }
-
-  function say(words) {
-    const toast = byId("toast");
-    toast.textContent = words;
-    toast.classList.add("shown");
-    window.clearTimeout(say.timer);
-    say.timer = window.setTimeout(() => {
-      toast.textContent = "";
-      toast.classList.remove("shown");
-    }, 4000);
   }
 
   // --- voting
@@ -274,7 +252,7 @@
       return { name, best, ties, of: decided.length, share: wilson(best, decided.length), chance };
     });
     counted.sort((a, b) => b.share[0] - a.share[0]);
-    const head = ["model", "best", "of", "ties", "share", "95 % interval", ""];
+    const head = ["model", "best", "of", "ties", "share", "95 % interval", "drawn"];
     const body = counted.map((one) =>
       make(
         "tr",
@@ -289,11 +267,11 @@
     const left = cast.length - mine.length;
     const aside = left ? ` ${left} cast with the names in view ${left === 1 ? "is" : "are"} left out.` : "";
     box.append(
-      make("h2", {}, `Your ${mine.length} blind vote${mine.length === 1 ? "" : "s"}`),
+      make("h2", {}, `Your ${several(mine.length, "blind vote")}`),
       make(
         "table",
         {},
-        make("thead", {}, make("tr", {}, ...head.map((name) => make("th", { scope: "col" }, name)))),
+        make("thead", {}, make("tr", {}, ...head.map((name) => make("th", { scope: "col" }, name === "drawn" ? make("span", { class: "unseen" }, name) : name)))),
         make("tbody", {}, ...body),
       ),
       make("p", { class: "note" }, `The dashed mark is what chance would give. Votes of several people: pipeline compare ${data.job} --votes a.csv --votes b.csv.${aside}`),
@@ -330,9 +308,9 @@
         frame.append(told ? "no picture" : "not asked");
       }
       if (told) {
-        const cost = told[1] === null ? "" : ` · $${told[1].toFixed(4)}`;
+        const cost = told[1] === null ? "" : ` · ${look.money(told[1])}`;
         const bad = told[0] === "succeeded" ? "" : "bad";
-        words.append(make("span", { class: bad, title: told[3] }, `${told[0]}${cost} · ${told[2].toFixed(1)} s`));
+        words.append(make("span", { class: bad, title: told[3] }, `${told[0]}${cost} · ${look.duration(told[2])}`));
       }
       return make("div", { class: n === won ? "cell won" : "cell" }, frame, words);
     });
@@ -389,7 +367,7 @@
     byId("voter").value = kept("voter") || "";
     byId("voter").addEventListener("input", () => kept("voter", byId("voter").value));
     const models = opened(data.models).length;
-    byId("about").textContent = `${data.edits.length} edits · ${models} models`;
+    byId("about").textContent = `${several(data.edits.length, "edit")} · ${several(models, "model")}`;
     byId("tie").addEventListener("click", () => choose("tie"));
     byId("none").addEventListener("click", () => choose("none"));
     byId("back").addEventListener("click", () => go(at - 1));

@@ -3,25 +3,36 @@
 
 (function () {
   const EVERY_MS = 8000;
+  const SHARE = 20; // of the time, the part that reading may take: a large gallery takes a second
   const [, kind, key] = window.location.pathname.split("/");
   let known = null;
-  let last = 0;
+  let next = 0;
   let timer = 0;
 
+  const told = (counts) => JSON.stringify(Object.entries(counts).sort());
+
   function heard(event) {
+    const shown = gallery.counts();
+    if (!shown) {
+      clearTimeout(timer);
+      timer = setTimeout(heard, 200, event); // the page still reads what it will show
+      return;
+    }
     const { edits, last_run: run } = JSON.parse(event.data);
     const now = JSON.stringify([edits, run?.ended]);
-    const first = known === null;
     if (now === known) return;
+    const first = known === null;
     known = now;
-    if (first) return;
+    if (first && told(edits) === told(shown)) return;
     clearTimeout(timer);
-    timer = setTimeout(refresh, Math.max(500, last + EVERY_MS - Date.now()));
+    timer = setTimeout(refresh, Math.max(500, next - Date.now()));
   }
 
-  function refresh() {
-    last = Date.now();
-    gallery.refresh?.().catch(() => {}); // it says itself what it could not read
+  async function refresh() {
+    const began = Date.now();
+    next = began + EVERY_MS;
+    await gallery.refresh().catch(() => {}); // the next change reads it again
+    next = Math.max(next, Date.now() + (Date.now() - began) * SHARE);
   }
 
   // A server that was started anew has another token for changes.

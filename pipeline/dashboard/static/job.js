@@ -1,5 +1,5 @@
 // One job: what goes on now, its money, its problems, its runs.
-import { ago, button, byId, clock, comingOf, count, duration, fill, get, listen, make, moment, money, notice, range, shortMoment, tell, themes } from "./shared.js";
+import { ago, button, byId, clock, comingOf, count, duration, fill, get, listen, make, moment, money, notice, range, shortMoment, tell } from "./shared.js";
 import { bar, legend, Spark, STATUSES } from "./meters.js";
 import { Log } from "./log.js";
 import * as dialogs from "./dialogs.js";
@@ -239,8 +239,8 @@ async function showRuns() {
     byId("log-card").hidden = true;
     return;
   }
-  const head = ["started", "took", "outcome", "edits", "cost", ""].map((words, at) =>
-    make("th", { scope: "col", class: ["", "n optional", "", "n", "n", "n"][at] }, words),
+  const head = ["started", "took", "outcome", "edits", "cost", "log"].map((words, at) =>
+    make("th", { scope: "col", class: ["", "n optional", "", "n", "n", "n"][at] }, words === "log" ? make("span", { class: "unseen" }, words) : words),
   );
   place.replaceChildren(
     make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...runs.flatMap(rowOf))),
@@ -255,7 +255,7 @@ async function showRuns() {
 function showLog(run) {
   byId("log-card").hidden = false;
   tell(byId("log-title"), `Log of ${moment(run.started_at)}`);
-  log.show(run.id, run.id === latest?.live?.run_id || run.ended === null);
+  log.show(run.id);
 }
 
 const TONES = { finished: "good", interrupted: "warn", declined: "warn", budget: "warn", guarded: "warn", fatal: "bad" };
@@ -289,5 +289,4 @@ function rowOf(run) {
 const lines = (words, otherwise) =>
   words.length ? words.map((each) => make("div", {}, each)) : [otherwise];
 
-themes();
 listen(`${address}/events`, show);

@@ -1,5 +1,5 @@
 // The list of jobs.
-import { ago, byId, comingOf, count, fill, listen, make, money, range, several, tell, themes } from "./shared.js";
+import { ago, byId, comingOf, count, fill, listen, make, money, range, several, tell } from "./shared.js";
 import { bar, legend, STATUSES } from "./meters.js";
 
 const rows = new Map();
@@ -122,5 +122,4 @@ function announce(jobs) {
   states = now;
 }
 
-themes();
 listen("/api/events", show);

@@ -1,47 +1,47 @@
-// The log of one run: read in parts, followed while the run goes on.
+// The log of one run: read in parts, until its process has written its last line.
 import { clock, count, duration, get, make, money } from "./shared.js";
 
 const EVERY_MS = 1500;
 const MOST_LINES = 2000;
+
+const pause = () => new Promise((over) => setTimeout(over, EVERY_MS));
 
 export class Log {
   constructor(address, place, follow) {
     this.address = address;
     this.place = place;
     this.follow = follow;
-    this.run = null;
-    this.next = null;
-    this.timer = 0;
+    this.shown = { run: null };
   }
 
-  /** Shows the log of this run, and goes on reading while `live` says so. */
-  async show(run, live) {
-    if (run !== this.run) {
-      this.run = run;
-      this.next = null;
-      this.place.replaceChildren();
+  /** Shows the log of this run in place of another's. One reader per log: a second one would show
+   * its lines twice. */
+  async show(run) {
+    if (run === this.shown.run) return;
+    const shown = (this.shown = { run, next: null, whole: false });
+    this.place.replaceChildren();
+    for (;;) {
+      const more = await this.read(shown);
+      if (this.shown !== shown || shown.whole) return;
+      if (!more) await pause();
     }
-    this.live = live;
-    clearTimeout(this.timer);
-    await this.read();
   }
 
-  async read() {
-    const run = this.run;
-    const from = this.next === null ? "" : `?from=${this.next}`;
+  /** Reads a part; whether more of it is there already. */
+  async read(shown) {
+    const from = shown.next === null ? "" : `?from=${shown.next}`;
+    let part = null;
     try {
-      const part = await get(`${this.address}/runs/${encodeURIComponent(run)}/log${from}`);
-      if (run !== this.run) return;
-      this.next = part.next;
-      this.add(part.text);
-      if (part.next < part.size && part.text) {
-        await this.read();
-        return;
-      }
+      part = await get(`${this.address}/runs/${encodeURIComponent(shown.run)}/log${from}`);
     } catch {
-      // It comes, or there is none.
+      return false; // the page says that the server is away; the log goes on when it is back
     }
-    if (this.live && run === this.run) this.timer = setTimeout(() => this.read(), EVERY_MS);
+    if (this.shown !== shown) return false;
+    shown.next = part.next;
+    this.add(part.text);
+    const more = Boolean(part.text) && part.next < part.size;
+    shown.whole = !more && !part.grows;
+    return more;
   }
 
   add(text) {

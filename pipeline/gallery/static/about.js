@@ -3,7 +3,7 @@
 
 (function () {
   const { part } = gallery;
-  const { make } = part;
+  const { make, button } = part;
 
   const section = (title, ...children) =>
     make("section", {}, make("h3", {}, title), ...children);
@@ -36,8 +36,8 @@
       .join(", ");
   }
 
-  /** Sections about an edit, from its details. */
-  part.about = function (collection, i, details) {
+  /** Sections about an edit, from its details; `restore(take)` takes an earlier picture back. */
+  part.about = function (collection, i, details, restore) {
     const { edits } = collection;
     const sections = [];
     if (details.message) sections.push(make("p", { class: "message" }, details.message));
@@ -82,7 +82,7 @@
     }
     if (details.checks.length) sections.push(section("Checks", checks(details.checks)));
     if (details.attempts.length) sections.push(section("Attempts", attempts(details.attempts)));
-    if (details.takes.length) sections.push(section("Earlier takes", takes(details.takes)));
+    if (details.takes.length) sections.push(section("Earlier takes", takes(details.takes, restore)));
     return sections;
   };
 
@@ -122,21 +122,21 @@
       }),
     );
 
-  const takes = (all) =>
+  const takes = (all, restore) =>
     make(
       "ol",
       { class: "takes" },
       ...all.map((take) =>
         make(
           "li",
-          { value: take.variant },
+          { value: take.number },
           make(
             "div",
             { class: "row" },
             ...(take.outputs ?? []).map((output, k) => {
               const address = part.thumb(output.thumb);
               const inside = address
-                ? make("img", { src: address, alt: `Take ${take.variant}, picture ${k + 1}` })
+                ? make("img", { src: address, alt: `Take ${take.number}, picture ${k + 1}` })
                 : make("span", {}, `picture ${k + 1}`);
               return link(output, inside);
             }),
@@ -145,6 +145,12 @@
             ? make("p", { class: "note" }, [take.decision, take.note].filter(Boolean).join(": "))
             : null,
           make("p", { class: "hint" }, `${take.prompt} (${part.money(take.cost)})`),
+          take.outputs?.length
+            ? button("Take this one back", () => restore(take), {
+                "aria-label": `Take this one back: take ${take.number}`,
+                "data-take": take.number,
+              })
+            : null,
         ),
       ),
     );

@@ -5,7 +5,6 @@
   const { part } = gallery;
   const { make, button, byId, several } = part;
 
-  const THEMES = { auto: ["◐", "as the system"], light: ["☀", "light"], dark: ["☾", "dark"] };
   const KEPT_FILES = 40; // files of details in memory
 
   const waiting = new Map(); // file number → those who wait for its details
@@ -36,6 +35,7 @@
           decide: (decision) => this.deciding.decide(decision),
           redo: () => this.deciding.redo(),
           note: () => this.deciding.note(),
+          restore: (take) => this.deciding.restore(take),
           mode: (name) => this.mode(name),
         },
         details: (i) => this.details(i),
@@ -215,7 +215,7 @@
     tally() {
       const counts = this.decisions.counts();
       const meter = byId("meter");
-      for (const name of ["approved", "redo", "rejected"]) {
+      for (const name of ["approved", "redo", "rejected", "restore"]) {
         meter.querySelector(`.${name}`).style.width = `${(100 * counts[name]) / (counts.edits || 1)}%`;
       }
       meter.setAttribute("aria-valuemax", counts.edits);
@@ -330,24 +330,7 @@
     }
   }
 
-  function theme(name) {
-    const [sign, words] = THEMES[name];
-    if (name === "auto") delete document.documentElement.dataset.theme;
-    else document.documentElement.dataset.theme = name;
-    byId("theme").textContent = sign;
-    byId("theme").setAttribute("aria-label", `Colours: ${words}`);
-    byId("theme").title = `Colours: ${words}`;
-  }
-
-  let chosen = THEMES[part.taste("theme", "auto")] ? part.taste("theme", "auto") : "auto";
-  theme(chosen);
   const page = new Page();
-  byId("theme").addEventListener("click", () => {
-    const names = Object.keys(THEMES);
-    chosen = names[(names.indexOf(chosen) + 1) % names.length];
-    theme(chosen);
-    part.keepTaste("theme", chosen);
-  });
   byId("tab-review").addEventListener("click", () => page.change({ tab: "review" }));
   byId("tab-run").addEventListener("click", () => page.change({ tab: "run" }));
   byId("export").addEventListener("click", () => page.deciding.export());
@@ -370,6 +353,9 @@
   }
 
   page.start().catch(broken);
+
+  /** How many edits of each status the page shows; null until it shows any. */
+  gallery.counts = () => page.collection?.index.summary.counts ?? null;
 
   /** Reads the data anew, without losing the place: after a run has gone on. */
   gallery.refresh = async function () {

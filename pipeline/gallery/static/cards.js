@@ -5,7 +5,10 @@
   const { part } = gallery;
   const { make } = part;
 
-  part.SIGNS = { approved: "✓", rejected: "✕", redo: "↻" };
+  part.SIGNS = { approved: "✓", rejected: "✕", redo: "↻", restore: "↶" };
+
+  /** A decision in words. */
+  part.worded = ({ decision, take }) => (decision === "restore" ? `take ${take} back` : decision);
 
   class Cards {
     constructor(collection, decisions) {
@@ -62,7 +65,8 @@
     /** What may change while a card is on the screen: decision, note. */
     dress(card, i) {
       const { collection, decisions } = this;
-      const { decision, note } = decisions.of(i);
+      const said = decisions.of(i);
+      const { decision, note } = said;
       const status = collection.status(i);
       card.dataset.decision = decision;
       card.dataset.status = status;
@@ -75,7 +79,7 @@
         : note || collection.prompt(i);
       sub.classList.toggle("problem", problem);
       sub.classList.toggle("said", Boolean(note) && !problem);
-      const words = [collection.ids[i], status, decision, note].filter(Boolean);
+      const words = [collection.ids[i], status, part.worded(said), note].filter(Boolean);
       card.setAttribute("aria-label", words.join(", "));
     }
   }

@@ -98,7 +98,7 @@
         field === "status"
           ? this.index.statuses
           : field === "decision"
-            ? ["undecided", "approved", "redo", "rejected"]
+            ? ["undecided", "approved", "redo", "rejected", "restore"]
             : null;
       if (fixed) return found.sort((a, b) => fixed.indexOf(a[0]) - fixed.indexOf(b[0]));
       return found.sort((a, b) => order.compare(a[0], b[0]));

@@ -78,6 +78,18 @@
       part.say("Every edit in this view is decided.", ["Undo", () => this.undo()]);
     }
 
+    /** Takes an earlier picture of the edit in focus back; said again, leaves it where it is. */
+    restore(take) {
+      const { decisions, grid } = this.page;
+      const i = grid.focus;
+      const now = decisions.of(i);
+      const again = now.decision === "restore" && now.take === take.number;
+      decisions.restore(i, again ? null : take);
+      if (decisions.live && !again) return; // what comes of it is said then
+      const words = again ? "The picture stays" : `Take ${take.number} will be taken back`;
+      part.say(`${words}: ${this.named([i])}`, ["Undo", () => this.undo()]);
+    }
+
     async redo() {
       const edits = this.concerned.filter((i) => this.page.collection.decidable(i));
       if (!edits.length || this.decisions.readOnly) {
@@ -97,7 +109,7 @@
     }
 
     async note() {
-      const edits = this.concerned.filter((i) => this.decisions.of(i).decision);
+      const edits = this.concerned.filter((i) => !["", "restore"].includes(this.decisions.of(i).decision));
       if (!edits.length || this.decisions.readOnly) {
         part.say("Decide first: a note belongs to a decision.");
         return;

@@ -3,7 +3,7 @@
 
 (function () {
   const { part } = gallery;
-  const WORDS = ["approved", "rejected", "redo"];
+  const WORDS = ["approved", "rejected", "redo", "restore"];
   const SEND_AFTER_MS = 150;
   const AT_ONCE = 500;
 
@@ -68,6 +68,17 @@
       return decided.length;
     }
 
+    /** Wants an earlier take to be the edit's picture again; null: the present one, after all. */
+    restore(i, take) {
+      if (this.readOnly) return;
+      const { number, variant } = take ?? {};
+      const wanted = take
+        ? { decision: "restore", note: "", take: number, variant }
+        : this.collection.settled(i);
+      this.undoable.push([[i, this.of(i)]]);
+      this.put([[i, wanted]]);
+    }
+
     /** Takes the last decisions back; returns their edits. */
     undo() {
       const last = this.undoable.pop();
@@ -78,9 +89,9 @@
 
     put(decided) {
       const at = new Date().toISOString().replace(/\.\d+Z$/, "Z");
-      for (const [i, { decision, note, mode }] of decided) {
+      for (const [i, { decision, note, mode, take, variant }] of decided) {
         const settled = this.collection.settled(i);
-        const entry = { decision, note, mode: mode ?? "append", at };
+        const entry = { decision, note, mode: mode ?? "append", at, take, variant };
         entry.fingerprint = this.collection.edits.fingerprint[i];
         const same = settled.decision === decision && settled.note === note;
         // What the ledger says already needs no saying, unless it is on its way there.
@@ -94,9 +105,9 @@
       this.changed(edits);
     }
 
-    /** {edits, approved, rejected, redo, decided}: counts over the edits with a picture. */
+    /** {edits, approved, rejected, redo, restore, decided}: counts over the edits with a picture. */
     counts() {
-      const found = { edits: 0, approved: 0, rejected: 0, redo: 0, decided: 0 };
+      const found = { edits: 0, approved: 0, rejected: 0, redo: 0, restore: 0, decided: 0 };
       for (const i of this.collection.all) {
         const { decision } = this.of(i);
         if (!this.collection.decidable(i)) continue;
@@ -152,7 +163,7 @@
         if (i === undefined) continue; // another report of the same job may show fewer edits
         const entry = parsed(window.localStorage.getItem(name));
         const settled = this.collection.settled(i);
-        if (entry && settled.decision === entry.decision && settled.note === entry.note) {
+        if (entry && (this.isBack(i, entry) || (settled.decision === entry.decision && settled.note === entry.note))) {
           window.localStorage.removeItem(name);
         } else if (!entry || entry.fingerprint !== this.collection.edits.fingerprint[i]) {
           stale += 1;
@@ -160,6 +171,13 @@
         } else this.mine.set(i, entry);
       }
       return stale;
+    }
+
+    /** Whether the take that was wanted is the picture now. */
+    isBack(i, { decision, variant, fingerprint }) {
+      const { edits } = this.collection;
+      const changed = fingerprint !== edits.fingerprint[i];
+      return decision === "restore" && changed && variant === edits.variant[i];
     }
 
     heard(event) {
@@ -187,6 +205,7 @@
         prompt_mode: entry.decision === "redo" ? entry.mode : "",
         fingerprint: entry.fingerprint,
         decided_at: entry.at,
+        ...(entry.decision === "restore" && { take: entry.take }),
       };
     }
 
@@ -208,6 +227,10 @@
           problems.push(`line ${row.line}: '${row.decision}' is no decision`);
         } else if (row.fingerprint && row.fingerprint !== this.collection.edits.fingerprint[i]) {
           older.push(row.id);
+        } else if (decision === "restore") {
+          const take = numbered(row.take);
+          if (take) found.push([i, { decision, note: "", take }]);
+          else problems.push(`line ${row.line}: which take of ${row.id} is not said`);
         } else if (!this.collection.decidable(i)) {
           problems.push(`line ${row.line}: ${row.id} has no picture to decide about`);
         } else {
@@ -247,12 +270,13 @@
           }
         }
         part.notice("sending", "");
+        if (this.moved) await this.shown();
       } catch (error) {
         part.notice(
           "sending",
           `${part.several(this.unsent.size, "decision")} could not be saved: ${error.message}. ` +
             "This browser keeps them until it works.",
-          ["Try again", () => this.flush()],
+          { action: ["Try again", () => this.flush()] },
         );
       } finally {
         this.sending = false;
@@ -278,20 +302,43 @@
       const done = [];
       for (const id of applied) {
         const i = this.collection.at.get(id);
-        if (i === undefined || this.mine.get(i) !== sent.get(i)) continue;
-        this.collection.settle(i, this.mine.get(i));
+        if (i === undefined) continue;
+        const entry = sent.get(i);
+        const restored = entry?.decision === "restore";
+        if (restored) this.moved = [i, entry.take];
+        if (this.mine.get(i) !== entry) continue;
+        if (!restored) this.collection.settle(i, entry);
         this.mine.delete(i);
         this.store(i);
         done.push(i);
       }
       if (problems.length) {
+        for (const { id } of problems) {
+          const i = this.collection.at.get(id);
+          if (this.mine.get(i)?.decision !== "restore") continue;
+          this.mine.delete(i); // asked again, it would be the same answer
+          this.store(i);
+          done.push(i);
+        }
         const first = `${problems[0].id}: ${problems[0].message}`;
         const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
         part.notice("problems", `Not taken: ${first}${more}`);
       }
       if (done.length) this.changed(done);
     }
+
+    /** An earlier take is the picture now: what was said before was about another one. */
+    async shown() {
+      const [i, take] = this.moved;
+      this.moved = null;
+      this.undoable = [];
+      part.say(`Take ${take} is the picture of ${this.collection.ids[i]} again. The other one is kept as a take.`);
+      await gallery.refresh();
+    }
   }
+
+  /** The number of a take, as a spreadsheet may write it; 0 for anything else. */
+  const numbered = (text) => (/^\d{1,9}(\.0)?$/.test(text?.trim() ?? "") ? Math.trunc(text) : 0);
 
   function parsed(text) {
     try {
@@ -299,6 +346,7 @@
       const sound =
         entry &&
         ["", ...WORDS].includes(entry.decision) &&
+        (entry.decision !== "restore" || Number.isInteger(entry.take)) &&
         typeof entry.note === "string" &&
         typeof entry.fingerprint === "string";
       return sound ? entry : null;

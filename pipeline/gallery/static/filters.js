@@ -199,6 +199,8 @@
         ["approved", "Approved", counts.approved],
         ["redo", "Redo", counts.redo],
         ["rejected", "Rejected", counts.rejected],
+        // Rare, and gone as soon as the ledger has it.
+        ...(counts.restore || chosen === "restore" ? [["restore", "Take back", counts.restore]] : []),
       ];
       if (this.decision.children.length !== all.length) {
         this.decision.replaceChildren(

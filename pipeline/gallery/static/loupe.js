@@ -12,7 +12,7 @@
   ];
 
   class Loupe {
-    /** `acts`: {close, step(by), decide(decision), redo, note, mode(name)}, done by the page.
+    /** `acts`: {close, step(by), decide(decision), redo, note, restore(take), mode(name)}, done by the page.
      * `details(edit)` gives a promise of an edit's details. */
     constructor(element, { acts, details }) {
       this.element = element;
@@ -107,7 +107,7 @@
     tellAll(details) {
       this.known = details;
       const takes = details.takes.flatMap((take) =>
-        (take.outputs ?? []).map((output) => ({ ...output, words: `Take ${take.variant}` })),
+        (take.outputs ?? []).map((output) => ({ ...output, words: `Take ${take.number}` })),
       );
       const inputs = details.inputs.map((input, k, all) => ({
         ...input,
@@ -115,7 +115,8 @@
       }));
       const outputs = details.outputs.map((output, k) => ({ ...output, words: `Result ${k + 1}` }));
       this.pictures([...inputs, ...takes], outputs);
-      this.aside.replaceChildren(this.head(), ...part.about(this.collection, this.edit, details));
+      this.aside.replaceChildren(this.head(), ...part.about(this.collection, this.edit, details, this.acts.restore));
+      this.dress();
     }
 
     pictures(befores, afters) {
@@ -177,12 +178,13 @@
       const { collection, decisions, edit } = this;
       const status = collection.status(edit);
       const reason = collection.reason(edit).replaceAll("_", " ");
-      const { decision, note } = decisions.of(edit);
+      const said = decisions.of(edit);
+      const { decision, note } = said;
       this.told = make(
         "div",
         { class: "told" },
         make("p", { class: "status", "data-status": status }, [status, reason].filter(Boolean).join(": ")),
-        decision ? make("p", { class: "decision", "data-decision": decision }, `${part.SIGNS[decision]} ${decision}`) : null,
+        decision ? make("p", { class: "decision", "data-decision": decision }, `${part.SIGNS[decision]} ${part.worded(said)}`) : null,
         note ? make("p", { class: "note" }, note) : null,
       );
       return this.told;
@@ -191,13 +193,16 @@
     /** The decision has changed, or whether one can be made. */
     dress() {
       if (this.edit === null) return;
-      const { decision } = this.decisions.of(this.edit);
+      const { decision, take } = this.decisions.of(this.edit);
       const possible = this.collection.decidable(this.edit) && !this.decisions.readOnly;
       for (const one of this.decisionButtons()) {
-        one.disabled = !possible || (one.dataset.decision === "note" && !decision);
+        one.disabled = !possible || (one.dataset.decision === "note" && ["", "restore"].includes(decision));
         if (["approved", "rejected", "redo"].includes(one.dataset.decision)) {
           one.setAttribute("aria-pressed", one.dataset.decision === decision);
         }
+      }
+      for (const one of this.aside.querySelectorAll("button[data-take]")) {
+        one.setAttribute("aria-pressed", decision === "restore" && Number(one.dataset.take) === take);
       }
       this.element.dataset.decision = decision;
       if (this.told?.isConnected) this.told.replaceWith(this.head());

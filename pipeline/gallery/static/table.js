@@ -3,7 +3,7 @@
 
 (function () {
   const { part } = gallery;
-  const COLUMNS = ["id", "decision", "note", "prompt_mode", "fingerprint", "decided_at"];
+  const COLUMNS = ["id", "decision", "note", "prompt_mode", "fingerprint", "decided_at", "take"];
 
   /** A spreadsheet would take such a cell for a formula. The apostrophe in front stops it;
    * `pipeline review` and `read` take it away again. */

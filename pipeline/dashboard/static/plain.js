@@ -1,4 +1,0 @@
-// Pages without anything live.
-import { themes } from "./shared.js";
-
-themes();
