@@ -7,40 +7,47 @@ or a service, ``asyncio.run(pipeline.run(job))`` in a script. The rest are ordin
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-
-import msgspec
 
 from pipeline import preview, running
 from pipeline.again import Again, again_for
 from pipeline.books.reconciling import LOGS_DELAY_S, Reconciliation, reconcile_job
 from pipeline.canary import CanaryReport
 from pipeline.decisions.deciding import ReviewResult, decided
+from pipeline.delivery import DeliveryResult, DeliverySettings
 from pipeline.endpoints.catalog import model_spec
 from pipeline.errors import ConfigError
 from pipeline.events import Event
-from pipeline.exporting.entrance import export
+from pipeline.exporting.entrance import export, export_named
+from pipeline.exporting.result import ExportedJob, ExportResult
 from pipeline.exports.dataframe import to_dataframe
+from pipeline.follow_up import followed_up
 from pipeline.guard_rails import GuardReport
-from pipeline.job import Job, load_job
+from pipeline.job import Job, job_of, load_job
 from pipeline.ledger import open_reader
-from pipeline.models import Decision
-from pipeline.notifying import told
+from pipeline.models import Attempt, Decision, Edit, Problem, Record, StoredImage
+from pipeline.notifying import notify_test, told
 from pipeline.opening import api_key, open_job_account
+from pipeline.past_runs import PastRun, history
 from pipeline.preflight import Preflight, judge, look
 from pipeline.preview import CheckReport, Plan, ledger_path
+from pipeline.publishing import deliver, render, roll_back
+from pipeline.quick import QuickJob, quick_job
+from pipeline.rechecking import RecheckReport, recheck
 from pipeline.rehearsal import KEY, emulator_process
-from pipeline.repair.filecheck import FsckReport, fsck_job
+from pipeline.rendering.result import RenderResult
+from pipeline.repair.filecheck import fsck_job
+from pipeline.repair.findings import FsckReport
 from pipeline.run_options import RunOptions
 from pipeline.running import RunResult
+from pipeline.scheduling import schedule
 from pipeline.snapshot import Snapshot
 from pipeline.standing import JobStatus, job_status
-from pipeline.steering import messages
-from pipeline.steering.client import ask
+from pipeline.steering.commands import pause, resume, stop, tune
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,23 +55,52 @@ if TYPE_CHECKING:
     from pipeline.gallery.writing import Progress, ReportResult
     from pipeline.pictures.provenance import Inspection
 
+# All that `import pipeline` gives: this is the one list of it.
 __all__ = [
+    "Attempt",
+    "Decision",
+    "DeliveryResult",
+    "DeliverySettings",
+    "Edit",
+    "ExportResult",
+    "ExportedJob",
+    "Job",
     "JobStatus",
+    "PastRun",
+    "Plan",
+    "Problem",
+    "QuickJob",
+    "RecheckReport",
+    "Record",
+    "RenderResult",
+    "ReviewResult",
+    "RunResult",
+    "Snapshot",
+    "StoredImage",
     "check",
     "check_online",
+    "deliver",
     "export",
+    "export_named",
     "fsck",
+    "history",
     "inspect",
     "load_job",
+    "notify_test",
     "pause",
     "plan",
+    "quick_job",
     "read_ledger",
+    "recheck",
     "reconcile",
+    "render",
     "report",
     "resume",
     "retry",
     "review",
+    "roll_back",
     "run",
+    "schedule",
     "status",
     "stop",
     "tune",
@@ -82,7 +118,7 @@ def plan(
 
     Raises `JobError`, `ManifestError`, `LedgerError`.
     """
-    return preview.plan(_loaded(job, rehearse), only=only, limit=limit)
+    return preview.plan(job_of(job, rehearse=rehearse), only=only, limit=limit)
 
 
 def check(job: Job | Path | str) -> CheckReport:
@@ -90,7 +126,7 @@ def check(job: Job | Path | str) -> CheckReport:
 
     Raises `JobError`, and `ManifestError` where a manifest cannot be read at all.
     """
-    return preview.check(_loaded(job, rehearse=False))
+    return preview.check(job_of(job))
 
 
 async def check_online(
@@ -103,7 +139,7 @@ async def check_online(
 
     Raises `ConfigError`, `LedgerError`, and the `FatalError` that would end the run.
     """
-    loaded = _loaded(job, rehearse=False)
+    loaded = job_of(job)
     if base_url is not None:
         loaded = loaded.at(base_url)
     account = open_job_account(loaded, api_key(loaded, os.environ if environ is None else environ))
@@ -136,6 +172,8 @@ async def run(
     again: Again | None = None,
     metrics_port: int | None = None,
     render: bool = True,
+    export: bool = False,
+    follow_up: Callable[[Job, RunResult], Awaitable[RunResult]] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Does a job: asks for every edit that the ledger does not hold, and keeps what comes back.
@@ -152,12 +190,13 @@ async def run(
     True. ``observe`` gets every event, in the loop's thread. ``signals``: the first Ctrl-C or
     SIGTERM lets what is in flight finish, the second does not. ``again``: see `retry`.
     ``metrics_port``: meanwhile figures are at this port of this machine, in Prometheus' format; 0
-    takes a free one. ``render``: the job's renditions at the end, unless the run was cut short.
+    takes a free one. ``render``, ``export``: at the end, unless it was cut short, its renditions
+    and finished pictures, and its exports. ``follow_up``: does that instead.
 
     Raises `ConfigError`, `LedgerError` and `LockedError` before anything was sent. Whatever ends
     the run later is in the result, and so are the edits that did not succeed.
     """
-    loaded = _loaded(job, rehearse)
+    loaded = job_of(job, rehearse=rehearse)
     if max_cost_usd is not None:
         loaded = loaded.capped(max_cost_usd)
     if canary is not None and canary < 1:
@@ -189,13 +228,11 @@ async def run(
             environ = {loaded.endpoint.api_key_env: KEY}
         if base_url is not None:
             loaded = loaded.at(base_url)
+        then = follow_up or partial(
+            followed_up, render=render, export=export, rehearsal=rehearse, signals=signals
+        )
         seen = options(observe=observe)
-        result = await told(running.run_job, loaded, seen, environ, silent=rehearse)
-    if not (render and loaded.renditions):
-        return result
-    from pipeline.publishing import rendered_after
-
-    return await rendered_after(loaded, result)
+        return await told(running.run_job, loaded, seen, environ, then=then, silent=rehearse)
 
 
 async def retry(
@@ -238,7 +275,7 @@ async def reconcile(
             " (to practise: keep `pipeline emulator --profile storm` going in another terminal, and"
             " give its address to `pipeline run` and `pipeline reconcile` as --base-url)"
         )
-    loaded = _loaded(job, rehearse)
+    loaded = job_of(job, rehearse=rehearse)
     if base_url is not None:
         loaded = loaded.at(base_url)
     environ = os.environ if environ is None else environ
@@ -252,7 +289,7 @@ async def fsck(
 
     Sends nothing. Raises `ConfigError`, `LockedError`, `LedgerError`, `StoreError`.
     """
-    return await fsck_job(_loaded(job, rehearse), repair=repair)
+    return await fsck_job(job_of(job, rehearse=rehearse), repair=repair)
 
 
 async def review(
@@ -276,54 +313,10 @@ async def review(
     Raises `ConfigError`, `ManifestError` (every bad row, with its place), `LedgerError`,
     `StoreError`.
     """
-    loaded = _loaded(job, rehearse)
+    loaded = job_of(job, rehearse=rehearse)
     return await asyncio.to_thread(
         decided, loaded, decisions, dry_run=dry_run, strict=strict, table=table
     )
-
-
-def pause(job: Job | Path | str, *, rehearse: bool = False) -> Snapshot:
-    """Holds the run of this job that goes on in another process: nothing new leaves, what is in
-    flight is finished and kept. Returns the run after it. Twice is once.
-
-    Raises `NotRunningError`, and `ConfigError` where the run cannot be asked.
-    """
-    return ask(_loaded(job, rehearse).outputs.directory, messages.Pause())
-
-
-def resume(job: Job | Path | str, *, rehearse: bool = False) -> Snapshot:
-    """Lets a paused run go on, in a ramp as after a cooldown. Returns and raises as `pause`."""
-    return ask(_loaded(job, rehearse).outputs.directory, messages.Resume())
-
-
-def stop(job: Job | Path | str, *, rehearse: bool = False) -> Snapshot:
-    """Ends the run as its first Ctrl-C does: what is in flight is finished and kept, and its exit
-    code is 130. Does not wait for that. Returns and raises as `pause`.
-    """
-    return ask(_loaded(job, rehearse).outputs.directory, messages.Stop())
-
-
-def tune(
-    job: Job | Path | str,
-    *,
-    concurrency: int | msgspec.UnsetType = msgspec.UNSET,
-    requests_per_minute: float | msgspec.UnsetType | None = msgspec.UNSET,
-    images_per_minute: float | msgspec.UnsetType | None = msgspec.UNSET,
-    rehearse: bool = False,
-) -> Snapshot:
-    """Changes the stated limits of a run that goes on, for the rest of that run only.
-
-    What is left out stays as it is; ``None`` removes a rate. Returns and raises as `pause`;
-    `ConfigError` also for limits that cannot be.
-    """
-    change = messages.Tune(
-        concurrency=concurrency,
-        requests_per_minute=requests_per_minute,
-        images_per_minute=images_per_minute,
-    )
-    if problem := messages.problem_with(change):
-        raise ConfigError(problem)
-    return ask(_loaded(job, rehearse).outputs.directory, change)
 
 
 def inspect(path: Path | str) -> "Inspection":
@@ -341,7 +334,7 @@ def status(job: Job | Path | str, *, rehearse: bool = False) -> JobStatus:
 
     Raises `LedgerError`.
     """
-    return job_status(_loaded(job, rehearse))
+    return job_status(job_of(job, rehearse=rehearse))
 
 
 def report(
@@ -365,7 +358,7 @@ def report(
     from pipeline.gallery.writing import write_report
 
     return write_report(
-        _loaded(job, rehearse),
+        job_of(job, rehearse=rehearse),
         now=time.time(),
         only=only,
         sheet=None if contact_sheet is None else Path(contact_sheet),
@@ -387,14 +380,9 @@ def read_ledger(job: Job | Path | str, *, rehearse: bool = False) -> "pd.DataFra
     elif path is not None and path.suffix == ".db":
         ledger = path
     else:
-        ledger = ledger_path(_loaded(job, rehearse))
+        ledger = ledger_path(job_of(job, rehearse=rehearse))
     reader = open_reader(ledger)
     if reader is None:
         raise ConfigError(f"{ledger}: there is no ledger yet (run the job first)")
     with reader:
         return to_dataframe(reader.columns(), reader.results())
-
-
-def _loaded(job: Job | Path | str, rehearse: bool) -> Job:
-    loaded = job if isinstance(job, Job) else load_job(Path(job))
-    return loaded.for_rehearsal() if rehearse else loaded

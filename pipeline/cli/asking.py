@@ -14,7 +14,7 @@ from pipeline.canary import CanaryReport, in_dollars, in_percent
 from pipeline.guard_rails import GuardReport
 from pipeline.preflight import Preflight
 from pipeline.preview import Plan
-from pipeline.terminal.words import counted as counted
+from pipeline.terminal.words import counted, dollars
 
 
 def plan_line(plan: Plan) -> str:
@@ -29,15 +29,16 @@ def plan_line(plan: Plan) -> str:
             (plan.kept, "refused or rejected before"),
             (plan.unreadable, "unreadable"),
             (plan.orphaned, "orphaned"),
+            (len(plan.orphaned_redos), "of these to be redone, and without a row"),
         )
         if count
     ]
-    cost = "price unknown" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
+    cost = "price unknown" if plan.cost_usd is None else dollars(plan.cost_usd)
     todo = f"{counted(plan.requests, 'request')}, {counted(plan.pictures, 'picture')}, {cost}"
     if plan.target is not None and plan.target.missing:
         most = plan.target.most_usd
         todo = f"at least {todo}; at most {counted(plan.target.most_requests, 'request')}"
-        todo += "" if most is None else f", ${most:,.2f}"
+        todo += "" if most is None else f", {dollars(most)}"
     return f"{', '.join(parts) or 'no edits'} → {todo}, {about_minutes(plan.minutes)}"
 
 

@@ -1,13 +1,16 @@
 """The commands: each a few lines around a function of `pipeline.api`.
 
 Exit codes: 0 all done or nothing to do, 1 a bug, 2 configuration, 3 some edits did not succeed,
-4 stopped by a fatal error, 5 stopped by a money cap, 6 another run holds the lock, 130 interrupted.
+4 stopped by a fatal error, 5 stopped by a money cap or a guard rail, 6 another run holds the lock,
+130 interrupted.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
+from typer.models import CommandInfo
 
 from pipeline import __version__
 from pipeline.cli import (
@@ -27,26 +30,16 @@ from pipeline.cli import (
     upkeep,
 )
 from pipeline.cli.options import (
-    AcceptOrigin,
     AsJson,
     BaseUrl,
-    Interval,
     JobFile,
     Limit,
-    LogJson,
-    MaxCost,
-    MetricsPort,
-    NoGuards,
-    NoPreflight,
     OfRehearsal,
     Only,
-    Quiet,
-    RehearsalProfile,
     Rehearse,
     Showing,
-    Verbose,
-    Yes,
 )
+from pipeline.cli.sending import Running, unfolded
 
 if TYPE_CHECKING:
     from pipeline.running import RunResult
@@ -55,8 +48,8 @@ app = typer.Typer(
     name="pipeline",
     help="Bulk image editing: a manifest in, pictures and a results ledger out.",
     epilog=(
-        "Exit codes: 0 all done, 2 configuration, 3 some edits did not succeed, 4 fatal error,"
-        " 5 money cap, 6 locked, 130 interrupted."
+        "Exit codes: 0 all done, 1 a bug, 2 configuration, 3 some edits did not succeed,"
+        " 4 fatal error, 5 money cap or guard rail, 6 locked, 130 interrupted."
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -64,20 +57,34 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.add_typer(quickly.app)
-app.add_typer(history.app)
-app.add_typer(notifying.app)
-app.add_typer(reporting.app)
-app.add_typer(comparing.app)
-app.add_typer(upkeep.app)
-app.add_typer(exporting.app)
-app.add_typer(inspecting.app)
-app.add_typer(rechecking.app)
-app.add_typer(reviewing.app)
-app.add_typer(publishing.app)
-app.add_typer(steering.app)
-app.add_typer(serving.app)
-app.add_typer(scheduling.app)
+ROOMS = (
+    comparing,
+    exporting,
+    history,
+    inspecting,
+    notifying,
+    publishing,
+    quickly,
+    rechecking,
+    reporting,
+    reviewing,
+    scheduling,
+    serving,
+    steering,
+    upkeep,
+)
+"""Where the other commands are."""
+
+PANELS = {
+    "Begin": ("init", "quick", "check", "plan"),
+    "Run": ("run", "retry", "status", "pause", "resume", "tune", "stop"),
+    "By itself, and by browser": ("schedule", "history", "notify", "serve"),
+    "Look and decide": ("report", "review", "compare", "recheck", "inspect"),
+    "Publish": ("render", "deliver", "export"),
+    "Put right": ("reconcile", "fsck"),
+    "Try out": ("emulator",),
+}
+"""Every command, as the help lists them."""
 
 
 def _version(asked: bool) -> None:
@@ -172,30 +179,22 @@ def plan(
 
 
 @app.command()
+@unfolded
 def run(
     job: JobFile,
+    *,
     only: Only = None,
-    limit: Limit = None,
-    rehearse: Rehearse = False,
-    profile: RehearsalProfile = "calm",
-    base_url: BaseUrl = None,
-    max_cost: MaxCost = None,
     canary: Annotated[
         int | None,
         typer.Option(
             min=1, metavar="N", help="First N edits, spread over the manifest; then ask, or judge."
         ),
     ] = None,
-    no_preflight: NoPreflight = False,
-    no_guards: NoGuards = False,
-    accept_origin: AcceptOrigin = False,
-    yes: Yes = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    log_json: LogJson = False,
-    interval: Interval = 30.0,
-    metrics_port: MetricsPort = None,
-    as_json: AsJson = False,
+    export: Annotated[
+        bool, typer.Option("--export", help="At the end, make the job's exports, too.")
+    ] = False,
+    running: Running,
+    showing: Showing,
 ) -> None:
     """Do the job: ask for every edit that is not done yet, and keep what comes back."""
     from pipeline import api
@@ -203,37 +202,13 @@ def run(
     from pipeline.cli.driving import drive
     from pipeline.cli.summary import conclude
 
-    showing = Showing(quiet=quiet, verbose=verbose, log_json=log_json, interval_s=interval)
-
     def one(job: Path, max_cost: float | None) -> "RunResult":
-        result = drive(
-            job,
-            api.run,
-            showing=showing,
-            rehearse=rehearse,
-            yes=yes,
-            only=only or (),
-            limit=limit,
-            base_url=base_url,
-            profile=profile,
-            accept_origin=accept_origin,
-            max_cost_usd=max_cost,
-            metrics_port=metrics_port,
-            preflight=not no_preflight,
-            guards=not no_guards,
-            canary=canary,
-        )
-        conclude(
-            result,
-            job=job,
-            rehearsal=rehearse,
-            showing=showing,
-            as_json=as_json,
-            max_cost=max_cost,
-        )
+        capped = msgspec.structs.replace(running, max_cost=max_cost)
+        result = drive(job, api.run, capped, showing, export=export, only=only or (), canary=canary)
+        conclude(result, job, capped, showing)
         return result
 
-    raise typer.Exit(run_each(job, one, max_cost))
+    raise typer.Exit(run_each(job, one, running.max_cost))
 
 
 @app.command()
@@ -256,12 +231,16 @@ def status(
 
 @app.command()
 def emulator(
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="0 takes a free one.")
+    ] = 0,
     profile: Annotated[
         str, typer.Option(metavar="FILE|NAME", help="calm, realistic, storm, demo, or a file.")
     ] = "calm",
-    seed: Annotated[int, typer.Option(help="The same seed, the same faults.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed, the same faults.")] = 0,
 ) -> None:
     """Play the endpoint on this machine, until Ctrl-C."""
     from pipeline.emulator import ProfileError, load_profile, serve
@@ -275,3 +254,19 @@ def emulator(
         serve(host=host, port=port, profile=chosen, seed=seed, announce=announce)
     except (ProfileError, OSError) as error:
         raise ConfigError(f"emulator: {error}") from error
+
+
+def _in_panels() -> list[CommandInfo]:
+    found = {
+        command.callback.__name__: command
+        for typed in (app, *[room.app for room in ROOMS])
+        for command in typed.registered_commands
+        if command.callback is not None
+    }
+    for panel, names in PANELS.items():
+        for name in names:
+            found[name].rich_help_panel = panel
+    return [found[name] for names in PANELS.values() for name in names]
+
+
+app.registered_commands = _in_panels()

@@ -38,7 +38,7 @@ def compare(
 
     from pipeline import api, comparing
     from pipeline.cli import words
-    from pipeline.cli.publishing import progress
+    from pipeline.cli.bars import bar
     from pipeline.terminal.words import counted
 
     loaded = api.load_job(job)
@@ -47,7 +47,7 @@ def compare(
     written = None
     if page or open_:
         with ExitStack() as stack:
-            observe = stack.enter_context(progress("edits"))
+            observe = stack.enter_context(bar("edits"))
             written = comparing.write_page(loaded, rehearse=rehearse, observe=observe)
     if as_json:
         words.print_json(words.merged(found, votes=cast, page=written and written.index))

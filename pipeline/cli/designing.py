@@ -8,13 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.terminal.words import clean, counted
+from pipeline.terminal.words import clean, counted, dollars
 
 if TYPE_CHECKING:
-    from pipeline.made import Made, Row
     from pipeline.preview import Plan
+    from pipeline.preview.made import Made, Row
     from pipeline.running import RunResult
-    from pipeline.target_plan import TargetPlan
+    from pipeline.targets.missing import TargetPlan
 
 ROWS_SHOWN = 12
 EXAMPLE_LONGEST = 300
@@ -111,7 +111,7 @@ def print_sum(plans: Sequence["Plan"]) -> None:
     requests = sum([plan.requests for plan in plans])
     costs = [plan.cost_usd for plan in plans]
     known = [cost for cost in costs if cost is not None]
-    usd = f"${sum(known):,.2f}" if known else "price unknown"
+    usd = dollars(sum(known)) if known else "price unknown"
     if 0 < len(known) < len(costs):
         usd += f" without {counted(len(costs) - len(known), 'model')} of unknown price"
     console = Console(highlight=False)
@@ -128,7 +128,7 @@ def print_target(target: "TargetPlan", console: Console) -> None:
         soft_wrap=not console.is_terminal,
     )
     if target.missing:
-        usd = "" if target.most_usd is None else f", ${target.most_usd:,.2f}"
+        usd = "" if target.most_usd is None else f", {dollars(target.most_usd)}"
         console.print(
             f"  if everything passes {counted(target.fewest_requests, 'request')}; if nothing does,"
             f" {counted(target.most_requests, 'request')}{usd} at most, unless a budget ends it",

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from pipeline.cli.options import Showing
+from pipeline.cli.sending import Sending
 from pipeline.errors import ConfigError, PipelineError
 
 if TYPE_CHECKING:
     from pipeline.canary import CanaryReport
     from pipeline.cli.watching import Onlooker
     from pipeline.guard_rails import GuardReport
+    from pipeline.job import Job
     from pipeline.preview import Plan
     from pipeline.running import RunResult
 
@@ -22,13 +24,14 @@ if TYPE_CHECKING:
 def drive(
     job: Path,
     begin: Callable[..., Awaitable["RunResult"]],
-    *,
+    sending: Sending,
     showing: Showing,
-    rehearse: bool,
-    yes: bool,
-    **options: Any,
+    *,
+    export: bool = False,
+    **own: Any,
 ) -> "RunResult":
-    """Runs ``begin`` (`api.run` or `api.retry`) on the job file with its options.
+    """Runs ``begin`` (`api.run` or `api.retry`) on the job file. ``export``: and then its exports.
+    ``own``: what only this command takes.
 
     On a terminal it shows the plan and asks about money; ``yes``, and no terminal, never ask.
     """
@@ -39,9 +42,7 @@ def drive(
         raise ConfigError(f"--quiet and {other} contradict each other (leave one of them out)")
     watcher = onlooker(showing)
     try:
-        result = asyncio.run(
-            _go(job, begin, watcher, showing=showing, rehearse=rehearse, yes=yes, **options)
-        )
+        result = asyncio.run(_go(job, begin, watcher, sending, showing, export, **own))
     except PipelineError as error:
         if not showing.log_json:
             raise
@@ -55,23 +56,24 @@ async def _go(
     job: Path,
     begin: Callable[..., Awaitable["RunResult"]],
     watcher: "Onlooker",
-    *,
+    sending: Sending,
     showing: Showing,
-    rehearse: bool,
-    yes: bool,
-    **options: Any,
+    export: bool,
+    **own: Any,
 ) -> "RunResult":
     from pipeline import api
     from pipeline.cli import asking
+    from pipeline.cli.bars import bar
+    from pipeline.follow_up import followed_up
 
     loaded = api.load_job(job)
-    asks = sys.stderr.isatty() and not yes and not showing.log_json
+    asks = sys.stderr.isatty() and not showing.yes and not showing.log_json
 
     def confirm(found: "Plan") -> bool:
         return asking.agree(
             found,
             above_usd=loaded.confirm_above_usd,
-            ask=not rehearse and found.requests > 0,
+            ask=not sending.rehearse and found.requests > 0,
             quiet=showing.quiet,
         )
 
@@ -83,23 +85,27 @@ async def _go(
         with watcher.aside():
             return asking.allow(report)
 
+    async def follow_up(done: "Job", result: "RunResult") -> "RunResult":
+        shown = not (showing.quiet or showing.log_json)
+        with watcher.aside(), bar("renditions", shown=shown) as observe:
+            return await followed_up(
+                done,
+                result,
+                export=export,
+                rehearsal=sending.rehearse,
+                observe=observe,
+                signals=True,
+            )
+
     with watcher:
-        result = await begin(
+        return await begin(
             loaded,
-            rehearse=rehearse,
             allow=allow if asks else None,
             approve=approve if asks else None,
             confirm=confirm if asks else None,
             observe=watcher,
             signals=True,
-            render=False,
-            **options,
+            follow_up=follow_up,
+            **sending.asked(),
+            **own,
         )
-    if not loaded.renditions:
-        return result
-    from pipeline.cli.publishing import progress
-    from pipeline.publishing import rendered_after
-
-    with progress("renditions", shown=not (showing.quiet or showing.log_json)) as observe:
-        job_run = loaded.for_rehearsal() if rehearse else loaded
-        return await rendered_after(job_run, result, observe, keep_if_cancelled=True)

@@ -1,17 +1,22 @@
 """`export`: data sets for training and tables, as a command."""
 
-import sys
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.bars import bar
 from pipeline.cli.options import AsJson, JobFile, OfRehearsal, Only
+from pipeline.errors import ConfigError
+from pipeline.terminal.words import counted, in_bytes
 
 if TYPE_CHECKING:
-    from pipeline.exporting.writing import ExportResult, Progress
+    from rich.console import Console
+
+    from pipeline.exporting.result import ExportResult
 
 app = typer.Typer()
 
@@ -23,27 +28,27 @@ LISTED = 10
 def export(
     job: JobFile,
     format_: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
             metavar="NAME",
             help="csv, jsonl, parquet: the table. folder, parquet-images, webdataset,"
-            " instruct-pix2pix, preferences: to train on.",
+            " instruct-pix2pix, preferences: to train on. Without it: all that the job names.",
         ),
-    ],
+    ] = None,
     output: Annotated[
-        str,
+        str | None,
         typer.Option(metavar="DIR|FILE|URL", help="A folder; of a table the file."),
-    ],
+    ] = None,
     split: Annotated[
         str | None, typer.Option(metavar="SHARES", help="As in train=0.9,validation=0.05,test=0.05")
     ] = None,
     split_by: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="COLUMN", help="What stays together: the source picture, or a column."
         ),
-    ] = "source",
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,6 +57,9 @@ def export(
         ),
     ] = None,
     only: Only = None,
+    column: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this column; repeatable.")
+    ] = None,
     shard_size: Annotated[
         str | None, typer.Option(metavar="SIZE", help="At most so much in a shard; default 1GB.")
     ] = None,
@@ -61,42 +69,67 @@ def export(
     rehearse: OfRehearsal = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a data set or a table of the results. Again: adds what is new. Also during a run."""
+    """Make data sets or tables of the results. Again: adds what is new. Also during a run."""
     from pipeline import api
     from pipeline.cli import words
 
-    with _progress() as observe:
-        result = api.export(
-            job,
-            format=format_,
-            output=output,
-            split=split,
-            split_by=split_by,
-            where=where or (),
-            only=only or (),
-            shard_size=shard_size,
-            source=source,
-            rehearse=rehearse,
-            observe=observe,
-        )
+    options = (format_, output, split, split_by, where, only, column, shard_size, source or None)
+    of_job = all(given is None for given in options)
+    with _stopping(), bar(lambda step: step.stage) as observe:
+        if of_job:
+            made = api.export_named(job, rehearse=rehearse, observe=observe)
+            exit_code = made.exit_code
+        else:
+            if format_ is None or output is None:
+                raise ConfigError(
+                    "one export by hand needs both --format and --output (without any option: all"
+                    " that the job names under 'exports')"
+                )
+            result = api.export(
+                job,
+                format=format_,
+                output=output,
+                split=split,
+                split_by=split_by,
+                where=where or (),
+                only=only or (),
+                columns=column or (),
+                shard_size=shard_size,
+                source=source,
+                rehearse=rehearse,
+                observe=observe,
+            )
+            exit_code = result.exit_code
     if as_json:
-        words.print_json(words.merged(result, exit_code=result.exit_code))
+        words.print_json(words.merged(made, exit_code=exit_code) if of_job else result)
     else:
-        print_export(result)
-    raise typer.Exit(result.exit_code)
+        print_exports(made.exports if of_job else (result,))
+    raise typer.Exit(exit_code)
 
 
-def print_export(result: "ExportResult") -> None:
-    """What an export came to, and how it is read."""
+def print_exports(results: "Sequence[ExportResult]") -> None:
+    """What exports came to, and how they are read."""
     from rich.console import Console
+
+    console = Console(highlight=False)
+    for number, result in enumerate(results):
+        if number:
+            console.print()
+        _print_export(result, console)
+
+
+def _print_export(result: "ExportResult", console: "Console") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pipeline.cli.asking import counted, say
+    from pipeline.cli.asking import say
     from pipeline.cli.words import near
 
-    console = Console(highlight=False)
     output = result.output if "://" in result.output else near(Path(result.output).absolute())
+    if result.error:
+        say(console, Text(output, style="bold"))
+        say(console, Text(f"  {result.format}: not made: {result.error}", style="red"))
+        return
     if "rows" in result.samples:
         say(console, Text(f"{output}: {counted(result.edits, 'row')}"))
         return
@@ -141,7 +174,7 @@ def _what_changed(result: "ExportResult") -> str:
         return "nothing new: it is as it was"
     kind = "picture" if result.format == "folder" else "shard"
     parts = [
-        f"{count:,} {kind}{'' if count == 1 else 's'} {word}"
+        f"{counted(count, kind)} {word}"
         for count, word in (
             (result.written, "written"),
             (result.rewritten, "rewritten"),
@@ -150,42 +183,18 @@ def _what_changed(result: "ExportResult") -> str:
         )
         if count
     ]
-    return ", ".join(parts) + f"; {_bytes(result.bytes_written)} new"
-
-
-def _bytes(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:,.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"
+    return ", ".join(parts) + f"; {in_bytes(result.bytes_written)} new"
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[["Progress"], None]]:
-    """A bar on a terminal; silence elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda progress: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
+def _stopping() -> Iterator[None]:
+    """SIGTERM as Ctrl-C: what was begun is removed, and the exit code is 130."""
 
-    with Bar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        tasks: dict[str, TaskID] = {}
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
 
-        def observe(progress: "Progress") -> None:
-            total = progress.total or None
-            if progress.stage not in tasks:
-                tasks[progress.stage] = bar.add_task(progress.stage, total=total)
-            if progress.done % 100 == 0 or progress.done == total:
-                bar.update(tasks[progress.stage], completed=progress.done, total=total)
-
-        yield observe
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

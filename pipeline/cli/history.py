@@ -49,7 +49,9 @@ def history(
 def print_runs(
     console: "Console", runs: "Sequence[PastRun]", *, now: float, errors: bool = False
 ) -> None:
-    """A line each; below it what was different, and with ``errors`` what stopped it."""
+    """A line each; below it what was different, and with ``errors`` what was made of its pictures
+    and what stopped it.
+    """
     from rich.padding import Padding
     from rich.text import Text
 
@@ -59,28 +61,29 @@ def print_runs(
     rows = [
         (
             Text(_when(run.started_at, now)),
+            Text(clean(run.model)),
             _ending(run),
             Text("" if run.duration_s is None else duration(run.duration_s), style="dim"),
             Text(dollars(run.cost_usd)),
         )
         for run in runs
     ]
-    widths = [max([len(row[place]) for row in rows]) for place in range(4)]
+    widths = [max([len(row[place]) for row in rows]) for place in range(5)]
     for run, row in zip(runs, rows, strict=True):
         line = Text("  ")
         for place, cell in enumerate(row):
-            gap = " " * (widths[place] - len(cell))
-            line.append_text(Text(gap) + cell if place > 1 else cell + Text(gap)).append("  ")
+            if widths[place]:
+                gap = " " * (widths[place] - len(cell))
+                line.append_text(Text(gap) + cell if place > 2 else cell + Text(gap)).append("  ")
         console.print(line.append_text(_edits(run)), soft_wrap=True)
-        below = 4 + widths[0]
+        notes = []
         if run.change is not None and (different := change_in_words(run.change)):
-            console.print(
-                Padding(Text(", ".join(different), style="dim"), (0, 0, 0, below), expand=False)
-            )
-        if errors and run.error is not None:
-            console.print(
-                Padding(Text(clean(run.error), style="yellow"), (0, 2, 0, below), expand=False)
-            )
+            notes.append(Text(", ".join(different), style="dim"))
+        if errors:
+            notes += [Text(clean(line), style="dim") for line in run.made]
+            notes += [Text(clean(run.error), style="yellow")] if run.error is not None else []
+        for note in notes:
+            console.print(Padding(note, (0, 2, 0, 4 + widths[0]), expand=False))
 
 
 def _edits(run: "PastRun") -> "Text":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.options import AsJson
+from pipeline.terminal.words import counted, in_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +64,7 @@ def print_inspection(console: "Console", found: "Inspection") -> None:
 
     console.print(f"[bold]{escape(_printable(found.path))}[/]")
     form = _NAMES.get(found.format, found.format.upper())
-    console.print(f"  {form}, {found.width:,} × {found.height:,} pixels, {_bytes(found.size)}")
+    console.print(f"  {form}, {found.width:,} × {found.height:,} pixels, {in_bytes(found.size)}")
     rows = [("source", _source(found)), ("model", found.model), ("software", _software(found))]
     rows.append(("made", when(found.created) if found.created else None))
     for name in ("title", "description", "alt_text", "creator", "copyright", "fingerprint"):
@@ -94,21 +95,20 @@ def _software(found: "Inspection") -> str | None:
 def _embedded(found: "Inspection") -> list[str]:
     parts = []
     if found.xmp_bytes:
-        count = len(found.xmp)
-        parts.append(f"XMP ({count} {'property' if count == 1 else 'properties'})")
+        parts.append(f"XMP ({counted(len(found.xmp), 'property', 'properties')})")
     if found.c2pa is not None:
         says = (
             f", says {', '.join(found.c2pa.digital_sources)}" if found.c2pa.digital_sources else ""
         )
-        parts.append(f"C2PA ({_bytes(found.c2pa.size)}{says}; the signature is not checked)")
+        parts.append(f"C2PA ({in_bytes(found.c2pa.size)}{says}; the signature is not checked)")
     if found.exif is not None:
         fields = [*found.exif.fields.values()][:2]
         said = [*fields, *(["says where it was taken"] if found.exif.gps else [])]
-        parts.append(f"EXIF ({', '.join(said) or _bytes(found.exif.size)})")
+        parts.append(f"EXIF ({', '.join(said) or in_bytes(found.exif.size)})")
     if found.icc is not None:
         parts.append(f"colour profile {found.icc}")
     if found.iptc_bytes:
-        parts.append(f"legacy IPTC ({_bytes(found.iptc_bytes)})")
+        parts.append(f"legacy IPTC ({in_bytes(found.iptc_bytes)})")
     if found.texts:
         parts.append(f"texts ({', '.join(found.texts[:6])})")
     return parts
@@ -118,11 +118,3 @@ def _printable(text: str) -> str:
     """On one line, without what a terminal would obey: a picture may come from anybody."""
     line = "".join(sign if sign.isprintable() else " " for sign in " ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
-
-
-def _bytes(count: int) -> str:
-    if count < 1000:
-        return f"{count} bytes"
-    if count < 999_500:
-        return f"{count / 1000:.0f} kB"
-    return f"{count / 1_000_000:.1f} MB"

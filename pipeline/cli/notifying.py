@@ -62,12 +62,17 @@ def _show(job: Path, as_json: bool) -> None:
     from pipeline import api
     from pipeline.cli.words import print_json
     from pipeline.job import read_variable
+    from pipeline.job.design import single_jobs, split_model
     from pipeline.notifying.memory import read
     from pipeline.preview import ledger_path
     from pipeline.terminal.words import clean, time_of_day
 
     loaded = api.load_job(job)
-    known = read(ledger_path(loaded))
+    known = {
+        (split_model(one.path)[1] if loaded.models else "", key): problem
+        for one in single_jobs(loaded)
+        for key, problem in read(ledger_path(one)).items()
+    }
     missing = {
         one.url_env
         for one in loaded.notify
@@ -81,7 +86,8 @@ def _show(job: Path, as_json: bool) -> None:
                     for one in loaded.notify
                 ],
                 "open_problems": [
-                    {"problem": key, **msgspec.to_builtins(one)} for key, one in known.items()
+                    {"problem": key, "model": model, **msgspec.to_builtins(one)}
+                    for (model, key), one in known.items()
                 ],
             }
         )
@@ -99,8 +105,9 @@ def _show(job: Path, as_json: bool) -> None:
     if known:
         console.print("\n  told, and not told again until a run ends without it", style="dim")
         table = Table.grid(padding=(0, 2))
-        for problem in known.values():
+        for (model, _), problem in known.items():
             when = time_of_day(problem.since, now=time.time())
             told = Text(", ".join([clean(each) for each in problem.to]), style="dim")
-            table.add_row(f"  {when}", Text(clean(problem.headline)), told)
+            headline = f"{model}: {problem.headline}" if model else problem.headline
+            table.add_row(f"  {when}", Text(clean(headline)), told)
         console.print(table)

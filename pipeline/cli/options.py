@@ -11,7 +11,7 @@ Only = Annotated[
     list[str] | None,
     typer.Option(metavar="ID", help="Only this edit; may be a glob, may be repeated."),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Ask for at most so many edits.")]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="Ask for at most N edits.")]
 BaseUrl = Annotated[
     str | None, typer.Option(metavar="URL", help="Another endpoint of the same kind.")
 ]
@@ -52,7 +52,10 @@ LogJson = Annotated[
 Interval = Annotated[
     float,
     typer.Option(
-        metavar="S", min=0.1, help="Where nobody looks on: say how it stands every S seconds."
+        "--interval",
+        metavar="S",
+        min=0.1,
+        help="Where nobody looks on: say how it stands every S seconds.",
     ),
 ]
 MetricsPort = Annotated[
@@ -68,9 +71,11 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask anything.")]
 
 
 class Showing(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a run is shown. ``interval_s``: between two lines, where nobody looks on."""
+    """How much of a run is shown, and asked. The fields are options (`unfolded`)."""
 
-    quiet: bool = False
-    verbose: bool = False
-    log_json: bool = False
-    interval_s: float = 30.0
+    yes: Yes = False
+    quiet: Quiet = False
+    verbose: Verbose = False
+    log_json: LogJson = False
+    interval_s: Interval = 30.0
+    as_json: AsJson = False

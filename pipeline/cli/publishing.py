@@ -1,14 +1,12 @@
 """Finished pictures, made ready for others: `render` and `deliver`, and what they say."""
 
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.bars import bar
 from pipeline.cli.options import AsJson, JobFile, OfRehearsal, Only
 
 if TYPE_CHECKING:
@@ -16,8 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.delivery import DeliveryResult
-    from pipeline.rendering.making import Progress
-    from pipeline.rendering.result import RenderResult
+    from pipeline.rendering.result import FinishedResult, RenderResult
 
 app = typer.Typer()
 
@@ -43,7 +40,7 @@ def render(
     rehearse: OfRehearsal = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make the job's renditions from its stored pictures: what is new or changed. Free."""
+    """Make renditions and finished pictures from stored ones: what is new or changed. Free."""
     import asyncio
 
     from rich.console import Console
@@ -51,7 +48,7 @@ def render(
     from pipeline import publishing
     from pipeline.cli import words
 
-    with progress("renditions") as observe:
+    with bar("renditions") as observe:
         result = asyncio.run(
             publishing.render(
                 job,
@@ -144,7 +141,7 @@ def deliver(
             undecided_too=undecided_too,
             only=tuple(only or ()),
         )
-        with progress("renditions") as observe:
+        with bar("renditions") as observe:
             result = asyncio.run(
                 publishing.deliver(
                     job,
@@ -168,11 +165,12 @@ def print_rendered(console: "Console", result: "RenderResult") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pipeline.cli.asking import counted, say
+    from pipeline.cli.asking import say
     from pipeline.cli.words import near
+    from pipeline.terminal.words import counted, in_bytes
 
     rows = (
-        (result.made, "green", "made", f"{size_of(result.size)} in {result.seconds:,.1f} s"),
+        (result.made, "green", "made", f"{in_bytes(result.size)} in {result.seconds:,.1f} s"),
         (result.unchanged, "dim", "unchanged", ""),
         (result.removed, "yellow", "removed", "their pictures are gone, rejected or renamed"),
         (result.failed, "red", "failed", ""),
@@ -183,12 +181,17 @@ def print_rendered(console: "Console", result: "RenderResult") -> None:
         if count:
             bold = style if style == "dim" else f"bold {style}"
             table.add_row(Text(f"{count:,}", bold), Text(name, style), Text(meaning, "dim"))
-    names = ", ".join(result.renditions)
-    head = Text(f"  renditions of {counted(result.edits, 'edit')}: ").append(names, "bold")
-    say(console, head)
+    if result.finished is not None and not (result.finished.idle and result.renditions):
+        _say_finished(console, result.finished)
+    if result.renditions:
+        names = ", ".join(result.renditions)
+        head = Text(f"  renditions of {counted(result.edits, 'edit')}: ").append(names, "bold")
+        say(console, head)
+    elif result.finished is None:
+        say(console, Text("  nothing to make", "dim"))
     if any(row[0] for row in rows):
         console.print(table)
-    if result.notes or result.problems:
+    if result.notes or result.problems or (result.finished and result.finished.problems):
         console.print(_details(result))
     if result.failed > len(result.problems):
         console.print(f"  … and {result.failed - len(result.problems):,} more that failed")
@@ -196,7 +199,30 @@ def print_rendered(console: "Console", result: "RenderResult") -> None:
         say(console, Text("  interrupted: what is made stays; do it again to go on", "yellow"))
     if result.error is not None:
         say(console, Text("  no renditions: ", "bold red").append(result.error))
-    say(console, Text(f"  in {near(result.directory)}/", "dim"))
+    if result.renditions:
+        say(console, Text(f"  in {near(result.directory)}/", "dim"))
+
+
+def _say_finished(console: "Console", result: "FinishedResult") -> None:
+    """What became of the pictures that renditions are made from, in a line."""
+    from rich.text import Text
+
+    from pipeline.cli.asking import say
+    from pipeline.terminal.words import counted
+
+    counts = (
+        (result.made, "made again", "bold green"),
+        (result.unchanged, "unchanged", "dim"),
+        (result.removed, "removed: the job wants none", "yellow"),
+        (result.failed, "failed", "bold red"),
+    )
+    line = Text("  finished pictures: ")
+    said = [Text(f"{count:,} {words}", style) for count, words, style in counts if count]
+    say(console, line.append_text(Text(", ").join(said or [Text("nothing to do", "dim")])))
+    if result.left_to_run:
+        edits = counted(result.left_to_run, "edit")
+        words = f"  those of {edits} wait for the run that is going on: it makes them at its end"
+        say(console, Text(words, "yellow"))
 
 
 def _details(result: "RenderResult") -> "Table":
@@ -205,7 +231,8 @@ def _details(result: "RenderResult") -> "Table":
     from rich.text import Text
 
     alike: dict[tuple[str, str], tuple[int, str, str]] = {}
-    for problem in result.problems:
+    finished = result.finished.problems if result.finished is not None else ()
+    for problem in (*finished, *result.problems):
         key = (problem.rendition, _NUMBERS.sub("…", problem.message.replace(problem.id, "…")))
         count, edit_id, first = alike.get(key, (0, problem.id, problem.message))
         alike[key] = (count + 1, edit_id, first)
@@ -230,8 +257,9 @@ def print_delivered(
 
     from rich.text import Text
 
-    from pipeline.cli.asking import counted, say
+    from pipeline.cli.asking import say
     from pipeline.cli.words import near
+    from pipeline.terminal.words import counted, in_bytes
 
     to = near(result.to)
     pictures = f"{counted(result.pictures, 'picture')} of {counted(result.products, 'product')}"
@@ -243,7 +271,7 @@ def print_delivered(
         say(console, Text(f"{pictures} would be delivered to {to}", "bold"))
     elif result.switched:
         head = Text(f"{to} shows delivery {result.delivery}", "bold green")
-        say(console, head.append(f": {pictures}, {size_of(result.size)}", "default"))
+        say(console, head.append(f": {pictures}, {in_bytes(result.size)}", "default"))
     else:
         head = Text(f"{to} still shows delivery {result.delivery}", "bold")
         say(console, head.append(": nothing has changed", "default"))
@@ -265,43 +293,3 @@ def print_delivered(
         line = f"pipeline deliver {shlex.quote(str(job))} --to {shlex.quote(to)} --rollback"
         line += " --rehearse" if rehearsal else ""
         console.print(Text("  undo      ", "dim").append(line), soft_wrap=True)
-
-
-def size_of(size: int) -> str:
-    """As people write it."""
-    for unit, step in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= step:
-            return f"{size / step:,.1f} {unit}"
-    return f"{size} bytes"
-
-
-@contextmanager
-def progress(title: str, *, shown: bool = True) -> Iterator[Callable[["Progress"], None]]:
-    """A bar on a terminal, once there is something to make; silence elsewhere."""
-    if not shown or not sys.stderr.isatty():
-        yield lambda progress: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    bar = Bar(
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    tasks: list[TaskID] = []
-
-    def observe(progress: "Progress") -> None:
-        if not tasks:
-            tasks.append(bar.add_task("", total=progress.total))
-            bar.start()
-        bar.update(tasks[0], completed=progress.done, total=progress.total)
-
-    try:
-        yield observe
-    finally:
-        bar.stop()

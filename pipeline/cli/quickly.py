@@ -1,31 +1,22 @@
 """`pipeline quick`: pictures and a prompt, without a job file of one's own."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import (
-    AsJson,
-    BaseUrl,
-    Interval,
-    Limit,
-    LogJson,
-    NoPreflight,
-    Quiet,
-    RehearsalProfile,
-    Rehearse,
-    Showing,
-    Verbose,
-    Yes,
-)
+from pipeline.cli.options import Showing
+from pipeline.cli.sending import Sending, unfolded
 
 app = typer.Typer()
 
 
 @app.command()
+@unfolded
 def quick(
+    *,
     prompt: Annotated[
         str, typer.Option("--prompt", "-p", metavar="TEXT", help="What to do with each picture.")
     ],
@@ -47,7 +38,7 @@ def quick(
             metavar="DIR", help="For job, manifest, results; default: named by the prompt."
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="A model of the catalog.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="ID", help="A model of the catalog.")] = None,
     parameter: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Of the model; may be repeated."),
@@ -56,23 +47,15 @@ def quick(
         float | None, typer.Option(metavar="USD", min=0, help="At most so many dollars a run.")
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, max=4096, help="Requests in flight at once.")
+        int | None,
+        typer.Option(min=1, max=4096, metavar="N", help="At most so many requests at once."),
     ] = None,
-    limit: Limit = None,
     canary: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="First N pictures; then ask, or judge."),
     ] = None,
-    rehearse: Rehearse = False,
-    profile: RehearsalProfile = "calm",
-    base_url: BaseUrl = None,
-    no_preflight: NoPreflight = False,
-    yes: Yes = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    log_json: LogJson = False,
-    interval: Interval = 30.0,
-    as_json: AsJson = False,
+    sending: Sending,
+    showing: Showing,
 ) -> None:
     """Edit pictures in one line: writes a job for them, and does it. Again: goes on."""
     from pipeline import api
@@ -91,22 +74,10 @@ def quick(
         concurrency=concurrency,
     )
     job = near(made.job)
-    if not (quiet or log_json):
+    if not (showing.quiet or showing.log_json):
         print(_said(made.pictures, made.added, str(job)), file=sys.stderr)
-    showing = Showing(quiet=quiet, verbose=verbose, log_json=log_json, interval_s=interval)
-    result = drive(
-        Path(job),
-        api.run,
-        showing=showing,
-        rehearse=rehearse,
-        yes=yes,
-        limit=limit,
-        base_url=base_url,
-        profile=profile,
-        preflight=not no_preflight,
-        canary=canary,
-    )
-    conclude(result, job=Path(job), rehearsal=rehearse, showing=showing, as_json=as_json)
+    result = drive(Path(job), api.run, sending, showing, canary=canary)
+    conclude(result, Path(job), sending, showing)
     raise typer.Exit(result.exit_code)
 
 
@@ -117,7 +88,7 @@ def _said(pictures: int, added: int | None, job: str) -> str:
     return f"Going on with {job}: {count}, {f'{added:,} of them new' if added else 'none new'}."
 
 
-def _parameters(given: list[str] | tuple[()]) -> dict[str, str]:
+def _parameters(given: Sequence[str]) -> dict[str, str]:
     from pipeline.errors import ConfigError
 
     found = {}

@@ -1,18 +1,16 @@
 """`report`: the review gallery, as a command."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.bars import bar
 from pipeline.cli.options import AsJson, JobFile, OfRehearsal, Only
 
 if TYPE_CHECKING:
     from pipeline.gallery import ReportResult
-    from pipeline.gallery.writing import Progress
 
 app = typer.Typer()
 
@@ -42,7 +40,7 @@ def report(
 
     if status and contact_sheet is None:
         raise ConfigError("--status is about the contact sheet: give --contact-sheet as well")
-    with _progress() as observe:
+    with bar("previews") as observe:
         found = api.report(
             job,
             only=only or (),
@@ -61,9 +59,12 @@ def report(
 
 def _print(found: "ReportResult", job: Path, rehearse: bool) -> None:
     from pipeline.cli.words import near
+    from pipeline.manifest.problems import listed
+    from pipeline.preview.orphans import WAY_OUT
+    from pipeline.terminal.words import clean, counted
 
-    edits = f"{found.edits:,} edit{'' if found.edits == 1 else 's'}"
-    previews = f"{found.made:,} previews made" if found.made else "no preview to make"
+    edits = counted(found.edits, "edit")
+    previews = f"{counted(found.made, 'preview')} made" if found.made else "no preview to make"
     if found.kept:
         previews += f", {found.kept:,} there already"
     print(f"{near(found.index)}\n  {edits}; {previews}")
@@ -73,6 +74,9 @@ def _print(found: "ReportResult", job: Path, rehearse: bool) -> None:
             f"  {found.unreadable:,} picture{' has' if one else 's have'} no preview:"
             " away, damaged, or of a kind that cannot be read"
         )
+    if found.orphaned_redos:
+        count = counted(len(found.orphaned_redos), "redo")
+        print(f"  no run asks for {count}, {clean(listed(found.orphaned_redos))}: {WAY_OUT}")
     if found.sheet is not None:
         print(f"  contact sheet: {found.sheet}")
     if found.edits:
@@ -81,34 +85,6 @@ def _print(found: "ReportResult", job: Path, rehearse: bool) -> None:
             f"  next: look through it, export your decisions, and give them back:\n"
             f"        pipeline review {job} decisions.csv{option}"
         )
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[["Progress"], None]]:
-    """A bar on a terminal, once there is something to make; silence elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda progress: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    with Bar(
-        TextColumn("previews"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        tasks: list[TaskID] = []
-
-        def observe(progress: "Progress") -> None:
-            if not tasks:
-                tasks.append(bar.add_task("", total=progress.total))
-            bar.update(tasks[0], completed=progress.done, total=progress.total)
-
-        yield observe
 
 
 def _opened(index: Path) -> bool:

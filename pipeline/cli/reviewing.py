@@ -34,7 +34,7 @@ def review(
     rehearse: OfRehearsal = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take decisions: approved, rejected, or to be redone by the next run. Works during a run."""
+    """Take decisions: approve, reject, redo in the next run, restore. Works during a run."""
     import asyncio
 
     from pipeline import api
@@ -60,11 +60,13 @@ def print_review(
 
     console = Console(highlight=False)
     would = "would be " if result.dry_run else ""
+    in_its_place = "would be the edit's again" if result.dry_run else "is the edit's again"
     rows = (
         (result.approved, "green", "approved", ""),
         (result.rejected, "red", "rejected", ""),
         (result.redo, "cyan", "to be redone", f"their pictures {would or 'are '}kept in takes/"),
         (result.undecided, "yellow", "undecided again", ""),
+        (result.restored, "cyan", "taken back", f"an earlier picture {in_its_place}"),
         (result.unchanged, "dim", "unchanged", "the ledger had them already"),
         (len(result.left), "yellow", "left out", ""),
     )
@@ -109,7 +111,7 @@ def _print_next(
 ) -> None:
     from rich.text import Text
 
-    from pipeline.cli.asking import counted
+    from pipeline.terminal.words import counted, dollars
 
     option = " --rehearse" if rehearsal else ""
     if result.dry_run:
@@ -119,7 +121,7 @@ def _print_next(
         if rehearsal:
             price = "no cost"
         elif result.waiting_usd is not None:
-            price = f"${result.waiting_usd:,.2f}"
+            price = dollars(result.waiting_usd)
         count = counted(result.waiting, "edit")
         line, meaning = f"pipeline run {job}{option}", f"asks again for {count}, {price}"
     else:

@@ -1,5 +1,6 @@
 """`pipeline schedule`: jobs that run by themselves, and units for other schedulers."""
 
+import errno
 import sys
 import time
 from pathlib import Path
@@ -171,7 +172,13 @@ def _teller(as_json: bool) -> "Callable[[Notice], None]":
             first, *rest = notice.text.splitlines() or [""]
             stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
             line = "\n".join([f"{stamp}  {who}  {clean(first)}", *("  " + clean(r) for r in rest)])
-        print(line, flush=True)
+        try:
+            print(line, flush=True)
+        except OSError as error:
+            # A log that is full for a while is no reason to leave the jobs alone: what became of
+            # them is beside their ledgers as well.
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
 
     return tell
 

@@ -18,9 +18,15 @@ def serve(
         typer.Argument(metavar="JOBS_FOLDER", help="The folder with the job files, or one file."),
     ] = Path("jobs"),
     host: Annotated[
-        str, typer.Option(help="The address to listen on; another than loopback needs a token.")
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="The address to listen on; another than loopback needs a token.",
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8787,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="0 takes a free one.")
+    ] = 8787,
     token: Annotated[
         str | None,
         typer.Option(

@@ -14,7 +14,9 @@ from pipeline.cli.history import print_runs
 from pipeline.cli.words import merged, near, print_json
 from pipeline.errors import ConfigError
 from pipeline.ledger import RunRow
+from pipeline.manifest.problems import listed
 from pipeline.past_runs import PastRun
+from pipeline.preview.orphans import WAY_OUT
 from pipeline.snapshot import Snapshot
 from pipeline.standing import JobStatus, is_cut_off
 from pipeline.steering.client import watch
@@ -22,7 +24,7 @@ from pipeline.terminal.block import ASCII, STYLES, UNICODE, block, one_line
 from pipeline.terminal.live import show
 from pipeline.terminal.painter import Painter
 from pipeline.terminal.pen import Pen
-from pipeline.terminal.words import clean
+from pipeline.terminal.words import clean, counted, dollars
 
 DECISIONS = ("approved", "rejected", "redo")
 CLOSING_S = 15.0
@@ -106,6 +108,10 @@ def print_status(found: JobStatus) -> None:
     _print_edits(console, found)
     _print_problems(console, found)
     _print_history(console, found.history)
+    if found.orphaned_redos:
+        count = counted(len(found.orphaned_redos), "redo")
+        names = clean(listed(found.orphaned_redos))
+        _say(console, "note", f"no run asks for {count}, {names}: {WAY_OUT}")
     if found.pace is not None:
         _say(console, "pace", clean(found.pace))
     _say(console, "in", f"{clean(near(found.outputs))}/")
@@ -148,7 +154,7 @@ def _print_edits(console: Console, found: JobStatus) -> None:
         table.add_row(
             f"{total.count:,}",
             Text(total.status, style=STYLES.get(total.status, "")),
-            f"${total.cost_usd:,.2f}",
+            dollars(total.cost_usd),
         )
     if found.in_flight:
         table.add_row(f"{found.in_flight:,}", "in flight", "")

@@ -10,8 +10,10 @@ from rich.text import Text
 
 from pipeline.cli.options import Showing
 from pipeline.cli.publishing import print_rendered
+from pipeline.cli.sending import Sending
 from pipeline.cli.words import complain, near, print_json
 from pipeline.errors import PipelineError
+from pipeline.follow_up import exports_in_words
 from pipeline.running import RunResult
 from pipeline.summary import FailedCheck, Reason
 from pipeline.terminal.block import ASCII, STYLES, UNICODE
@@ -37,24 +39,21 @@ WRONG_AS_ASKED = frozenset({"input", "request_rejected"})
 """Codes of failures that come again unless somebody changes something."""
 
 
-def conclude(
-    result: RunResult,
-    *,
-    job: Path,
-    rehearsal: bool,
-    showing: Showing,
-    as_json: bool = False,
-    max_cost: float | None = None,
-) -> None:
-    """The last thing that ``run`` and ``retry`` say."""
-    if as_json:
+def conclude(result: RunResult, job: Path, sending: Sending, showing: Showing) -> None:
+    """The last thing that ``run``, ``retry`` and ``quick`` say."""
+    if showing.as_json:
         print_json(result)
     elif showing.quiet:
         if result.error is not None:
             complain(result.error)
     else:
-        cap = cap_of(job, max_cost)
-        print_result(result, job=job, rehearsal=rehearsal, cap_usd=cap, told=showing.log_json)
+        print_result(
+            result,
+            job=job,
+            rehearsal=sending.rehearse,
+            cap_usd=cap_of(job, sending.asked().get("max_cost_usd")),
+            told=showing.log_json,
+        )
 
 
 def cap_of(job: Path, max_cost: float | None) -> float | None:
@@ -98,6 +97,7 @@ def print_result(
     if result.renditions is not None:
         console.print()
         print_rendered(console, result.renditions)
+    _print_exports(console, result)
     if result.error is not None and not told:
         console.print()
         complain(result.error)
@@ -223,6 +223,14 @@ def _print_figures(
         _say(console, name, Text(clean(where)))
 
 
+def _print_exports(console: Console, result: RunResult) -> None:
+    lines = exports_in_words(result.exports)
+    if lines:
+        console.print()
+    for line in lines:
+        _say(console, "export", Text(clean(line.removeprefix("export "))))
+
+
 def _say(console: Console, label: str, words: Text) -> None:
     line = Text("  ")
     line.append(f"{label:<9} ", "dim")
@@ -260,6 +268,7 @@ def _print_nothing_to_do(console: Console, result: RunResult, job: Path, rehears
     if result.renditions is not None:
         console.print()
         print_rendered(console, result.renditions)
+    _print_exports(console, result)
     if totals.unchanged and not rehearsal:
         name = shlex.quote(str(job))
         _say(console, "next", Text(f"pipeline report {name}", style="bold"))

@@ -6,34 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import (
-    AcceptOrigin,
-    AsJson,
-    BaseUrl,
-    Interval,
-    JobFile,
-    Limit,
-    LogJson,
-    MaxCost,
-    MetricsPort,
-    NoGuards,
-    NoPreflight,
-    OfRehearsal,
-    Only,
-    Quiet,
-    RehearsalProfile,
-    Rehearse,
-    Showing,
-    Verbose,
-    Yes,
-)
+from pipeline.cli.options import AsJson, BaseUrl, JobFile, OfRehearsal, Only, Showing
+from pipeline.cli.sending import Running, unfolded
+from pipeline.terminal.words import counted, in_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pipeline.books.matching import Share
     from pipeline.books.reconciling import Reconciliation
-    from pipeline.repair.filecheck import FsckReport
+    from pipeline.repair.findings import FsckReport
 
 app = typer.Typer()
 
@@ -78,8 +60,10 @@ def reconcile(
 
 
 @app.command()
+@unfolded
 def retry(
     job: JobFile,
+    *,
     status: Annotated[
         list[str] | None,
         typer.Option(metavar="LIST", help="Of failed,refused,rejected,unknown; default: all four."),
@@ -88,60 +72,30 @@ def retry(
         str | None, typer.Option(metavar="CODE", help="Only with this error code.")
     ] = None,
     only: Only = None,
-    limit: Limit = None,
-    rehearse: Rehearse = False,
-    profile: RehearsalProfile = "calm",
-    base_url: BaseUrl = None,
-    max_cost: MaxCost = None,
-    no_preflight: NoPreflight = False,
-    no_guards: NoGuards = False,
-    accept_origin: AcceptOrigin = False,
-    yes: Yes = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    log_json: LogJson = False,
-    interval: Interval = 30.0,
-    metrics_port: MetricsPort = None,
-    as_json: AsJson = False,
+    running: Running,
+    showing: Showing,
 ) -> None:
     """Ask again for edits that have an outcome; the old one stays until a new one succeeds."""
     from pipeline import api
     from pipeline.cli.driving import drive
     from pipeline.cli.summary import conclude
 
-    showing = Showing(quiet=quiet, verbose=verbose, log_json=log_json, interval_s=interval)
     result = drive(
         job,
         api.retry,
-        showing=showing,
-        rehearse=rehearse,
-        yes=yes,
+        running,
+        showing,
         status=status or (),
         reason=reason,
         only=only or (),
-        limit=limit,
-        base_url=base_url,
-        profile=profile,
-        accept_origin=accept_origin,
-        max_cost_usd=max_cost,
-        metrics_port=metrics_port,
-        preflight=not no_preflight,
-        guards=not no_guards,
     )
     nothing = result.ended == "finished" and not result.totals.finished
-    if nothing and not (as_json or quiet):
+    if nothing and not (showing.as_json or showing.quiet):
         chosen = [f"status {', '.join(status)}"] if status else []
         chosen += [f"error code {reason}"] if reason else []
         print(f"Nothing to ask again: no edit with {' and '.join(chosen) or 'such an outcome'}.")
     else:
-        conclude(
-            result,
-            job=job,
-            rehearsal=rehearse,
-            showing=showing,
-            as_json=as_json,
-            max_cost=max_cost,
-        )
+        conclude(result, job, running, showing)
     raise typer.Exit(result.exit_code)
 
 
@@ -243,6 +197,7 @@ MEANINGS = {
     "unreadable": ("the picture cannot be read", ""),
     "orphaned": ("no record knows the picture", "moved to orphaned/"),
     "leftover": ("left behind by a process that died", "removed"),
+    "rejected_missing": ("the picture of a rejected edit is gone or damaged", "forgotten"),
     "take_missing": ("the picture of an earlier take is gone", "forgotten"),
 }
 
@@ -253,11 +208,8 @@ def print_fsck(report: "FsckReport", *, job: Path, repair: bool) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    size = f"{report.bytes / 1e3:,.1f} kB"
-    if report.bytes >= 1e6:
-        unit, name = (1e9, "GB") if report.bytes >= 1e9 else (1e6, "MB")
-        size = f"{report.bytes / unit:,.1f} {name}"
-    console.print(f"\n{report.pictures:,} recorded pictures read and compared, {size}")
+    pictures = counted(report.pictures, "recorded picture")
+    console.print(f"\n{pictures} read and compared, {in_bytes(report.bytes)}")
     if not report.counts:
         console.print("[green]All is well:[/] the ledger and the files agree.")
     for kind, count in report.counts.items():
@@ -279,8 +231,6 @@ def print_fsck(report: "FsckReport", *, job: Path, repair: bool) -> None:
 
 def _print_next(console: "Console", report: "FsckReport", *, job: Path, repair: bool) -> None:
     from rich.text import Text
-
-    from pipeline.cli.asking import counted
 
     lines = list(report.notes)
     if report.asked_again:

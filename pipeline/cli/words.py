@@ -9,11 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.asking import about_minutes, counted, print_guards, print_preflight
+from pipeline.cli.asking import about_minutes, print_guards, print_preflight
 from pipeline.cli.designing import print_made, print_target
 from pipeline.guard_rails import GuardReport
 from pipeline.preflight import Preflight
 from pipeline.preview import CheckReport, Plan, problem_list
+from pipeline.preview.orphans import WAY_OUT
+from pipeline.terminal.words import counted, dollars
 
 
 def complain(message: str) -> None:
@@ -65,6 +67,7 @@ def print_plan(plan: Plan, *, of: str = "") -> None:
         ("refused or rejected before", plan.kept, "an answer, not asked again"),
         ("unreadable", plan.unreadable, "will fail; the others go on"),
         ("orphaned", plan.orphaned, "in the ledger, no longer in the manifest"),
+        ("orphaned redos", len(plan.orphaned_redos), WAY_OUT),
     )
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right")
@@ -73,17 +76,18 @@ def print_plan(plan: Plan, *, of: str = "") -> None:
             table.add_row(f"{count:,}", name, Text(meaning, style="dim"))
     console.print(table)
     print_made(plan, console)
-    cost = "price unknown" if plan.cost_usd is None else f"${plan.cost_usd:,.2f}"
+    cost = "price unknown" if plan.cost_usd is None else dollars(plan.cost_usd)
     how = "measured" if plan.measured else "assumed"
+    request_s = f"{plan.request_s:.0f}" if plan.request_s >= 9.5 else f"{plan.request_s:.1f}"
     console.print(
         f"\n{counted(plan.requests, 'request')} for {counted(plan.pictures, 'picture')}, {cost},"
-        f" {about_minutes(plan.minutes)} at the job's limits ({plan.request_s:.0f} s a request,"
+        f" {about_minutes(plan.minutes)} at the job's limits ({request_s} s a request,"
         f" {how})"
     )
     if plan.checks:
         worst = ""
         if plan.with_rerolls_usd is not None and plan.with_rerolls_usd != plan.cost_usd:
-            worst = f"; with all re-rolls at most ${plan.with_rerolls_usd:,.2f}"
+            worst = f"; with all re-rolls at most {dollars(plan.with_rerolls_usd)}"
         console.print(f"checked: {', '.join(plan.checks)}{worst}", soft_wrap=True)
     if plan.target is not None:
         print_target(plan.target, console)

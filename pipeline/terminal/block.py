@@ -187,6 +187,8 @@ def _count(count: int, digits: int, name: str, style: str) -> Text:
 
 def _left(shown: Snapshot) -> list[Text]:
     if shown.state == "stopping":
+        if not shown.in_flight:
+            return [Text("until the last records are written")]
         return [Text(f"until {shown.in_flight} in flight are finished and kept")]
     if shown.state == "paused":
         return [Text("paused")]

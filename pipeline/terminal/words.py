@@ -24,6 +24,16 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def in_bytes(size: int) -> str:
+    """A size as people write it: ``812 bytes``, ``48 kB``, ``1.3 MB``."""
+    if size < 1000:
+        return counted(size, "byte")
+    for name, unit, most in (("kB", 10**3, 999_500), ("MB", 10**6, 999_950_000)):
+        if size < most:
+            return f"{size / unit:.0f} {name}" if name == "kB" else f"{size / unit:.1f} {name}"
+    return f"{size / 10**9:,.1f} GB"
+
+
 def duration(seconds: float) -> str:
     """For a sentence."""
     if seconds < 59.95:
