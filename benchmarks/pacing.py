@@ -15,9 +15,10 @@ about 0.5 to 1 % of 3,000. It is not reached in those of `HARD`:
   and that looks like a limit of one at once. The way out costs hundreds of requests, because what
   separates the two is only tried once in a while; after 3,000 requests it is 80 %, and growing.
 - Rate and concurrency halve in the same instant. Two causes at once look like one, and the rate is
-  cut for what the concurrency refused: 94 % in the mean, 80 % at worst, and 3 % wasted.
-- One in thirty is turned away for no reason, whatever the load: each looks like a limit. 41 % of
-  the oracle's pace with a limit of twelve at once; 33 % where one in six meets a 503 besides.
+  cut for what the concurrency refused: 97 % in the mean, 86 % at worst, and 3 % wasted.
+- One in thirty is turned away for no reason, whatever the load: each looks like a limit, until
+  there were enough where none would refuse. 66 % of the oracle's pace with a limit of twelve at
+  once; 52 % where one in six meets a 503 besides.
 - A burst of sixty. Slow start has forty at once under way when the bucket is empty, and several
   are refused before the first refusal is back.
 """

@@ -38,9 +38,7 @@ def concurrency_at_start(shop: Shop, key: str) -> int:
 def test_the_next_run_starts_near_what_the_last_one_learned(
     shop: Shop, emulator: Callable[..., RunningEmulator]
 ) -> None:
-    endpoint = emulator(
-        pictures="plain", latency={"median_s": 0.1}, limits={"concurrency": HIDDEN}
-    )
+    endpoint = emulator(pictures="plain", latency={"median_s": 0.1}, limits={"concurrency": HIDDEN})
     shop.with_edits(60, limits={"concurrency": 32})
     key = {"AIMLAPI_API_KEY": "the-key"}
     result = asyncio.run(pipeline.run(shop.job, base_url=endpoint.url, environ=key))

@@ -16,12 +16,15 @@ What it does then: the number at once is cut to `CUT` of what was at work, the r
 what passed between two refusals. Both soon come back to just below the refused point and stay;
 to go beyond is paid for with `PROBE_EVERY` successes, so that hardly one in a hundred is wasted.
 A number at once that was refused only once is tried again for nothing: it may have been chance.
+Some providers refuse by chance, whatever the load: what is known to pass is left as it is then
+(`chance.py`).
 """
 
 from collections import deque
 from collections.abc import Collection
 from math import sqrt
 
+from pipeline.limits.chance import Chance
 from pipeline.limits.latency import Latency
 from pipeline.limits.passing_rate import passing_rate
 from pipeline.limits.state import Learned, Sent
@@ -109,6 +112,7 @@ class Learner:
         self._successes: deque[float] = deque(maxlen=16)
         self._trial, self._next_trial, self._trial_pause = False, 1, 3
         self._latency = Latency()
+        self._chance = Chance()
         if start is not None:
             self._resume(start)
 
@@ -154,6 +158,7 @@ class Learner:
         after_cut = entered_at > self._cut_at
         self._successes.append(now)
         self._latency.add(now - entered_at, self.limit)
+        self._chance.passed(below=self._well_below(others))
         if after_cut:
             self._in_a_row = 0
         if others > self._most_lately and entered_at > self._since:
@@ -188,11 +193,16 @@ class Learner:
     ) -> float | None:
         """A 429. ``returned``: how many came back so far, with whatever; ``out``: those at work.
 
-        Returns the seconds to hold everyone; ``None``: it left before the last cut, nothing new.
+        Returns the seconds to hold everyone; ``None``: it left before the last cut, nothing new, or
+        was chance.
         """
         self._refusals += 1
+        after_cut = sent.entered_at > self._cut_at
+        chance = after_cut and self._chance.explains(below=self._well_below(sent.others))
+        if chance and (self._refused_at is None or sent.others + 1 < self._refused_at):
+            return None
         self._credit = max(self._credit - 1, -DEBT_MAX)
-        if sent.entered_at <= self._cut_at:
+        if not after_cut:
             return None
         # Refusals come at once: what left a good while longer ago and is still out was let in.
         long_ago = now - 1.5 * (now - sent.entered_at)
@@ -255,6 +265,12 @@ class Learner:
         trying = self.gap > 0 and self._paced > self._trust
         in_transit = 0 if trying or others < IN_TRANSIT_FROM else 1
         return others + in_transit <= self._most_passed
+
+    def _well_below(self, others: int) -> bool:
+        """What has passed leaves room: a limit would not refuse here."""
+        if self._refused_at is not None and others + 1 >= self._refused_at:
+            return False
+        return self._paced <= self._trust / 2 if self.gap else 2 * others <= self._most_passed
 
     def _wait_outside(self) -> float:
         """Alone and after a long wait, and refused again: no pace is slow enough for a door that
