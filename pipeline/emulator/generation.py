@@ -144,7 +144,7 @@ class Generations:
                 world.log(seen, asked.model, created=created, spent=None)
                 raise ProviderError(400, "Unable to process input image") from exc
         await asyncio.sleep(max(0.0, latency - (world.clock() - started)))
-        await world.hold.passed()
+        await world.hold.passed(request)
         if not pictures:
             world.log(seen, asked.model, created=created, spent=None)
             return self._without_pictures(request, seen, asked, decision)

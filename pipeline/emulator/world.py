@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from aiohttp import web
+
 from pipeline.emulator.account import Account, LogRow, to_credits
 from pipeline.emulator.bill import Charge, stamp
 from pipeline.emulator.faults import FaultPlan
@@ -66,11 +68,12 @@ class Hold:
         self._changed.set()  # wakes who waits now
         self._changed.clear()
 
-    async def passed(self) -> None:
-        """Waits until an answer may go out."""
+    async def passed(self, request: web.Request) -> None:
+        """Waits until its answer may go out. One that nobody waits for any more does not count."""
         while self._left <= 0:
             await self._changed.wait()
-        self._left -= 1
+        if request.transport is not None and not request.transport.is_closing():
+            self._left -= 1
 
 
 class World:

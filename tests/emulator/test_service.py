@@ -127,6 +127,27 @@ async def test_answers_are_held_back_until_it_goes_on(asker):
         assert (await asker.edit(running.url)).status == 201
 
 
+async def test_an_answer_that_nobody_waits_for_any_more_is_not_counted(asker):
+    """A killed client's requests would take the place of those of the next."""
+    async with Emulator("calm", pictures="plain") as running:
+        running.hold()
+        port = int(running.url.split(":")[-1])
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        body = b'{"model": "google/gemini-2.5-flash-image-edit", "prompt": "a lamp"}'
+        head = (
+            "POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        await writer.drain()
+        while len(running.requests) < 1:  # noqa: ASYNC110 - it knows no event
+            await asyncio.sleep(0.001)
+        writer.transport.abort()
+        running.hold(after=1)
+        async with asyncio.timeout(60):
+            assert (await asker.edit(running.url)).status == 201
+
+
 def test_a_wrong_override_is_refused_before_anything_starts():
     """At construction."""
     with pytest.raises(ProfileError, match="did you mean 'pictures'"):
