@@ -194,7 +194,8 @@ class _Run:
             seconds=None if exact else COUNT_S,
         )
         self.pulse.expect(plan.requests if complete else None)
-        if options.preflight and (plan.requests or not complete):
+        priced = self.model.price_usd is not None or job.endpoint.price_usd is not None
+        if options.preflight and (plan.requests or not complete or not priced):
             found = await look(self.account, self.model.id)
             preflight = judge(found, job, self.model, plan, complete=complete)
             plan = self._priced(preflight.price_usd, plan)

@@ -283,6 +283,9 @@ def test_a_listed_price_makes_a_cap_hold_where_none_was_known(
     assert endpoint.requests == []
     assert run(shop, endpoint).totals.succeeded == 2
     assert endpoint.bill.total_usd <= 0.10
+    shop.with_edits(2, endpoint={"model": "reve/edit-image"}, budget={"run_usd": 0.10})
+    quiet = run(shop, endpoint)
+    assert (quiet.exit_code, quiet.totals.unchanged) == (0, 2), "nothing to ask is no fault"
 
 
 def test_counting_is_cut_short_where_nobody_waits_for_the_plan(
