@@ -48,13 +48,14 @@ def main() -> None:
 
 
 def shoot(index: Path) -> None:
-    with opened(index, "light") as page:
+    address = index.as_uri()
+    with opened(address, "light") as page:
         decide(page)
         page.wait_for_timeout(500)
         saved(page, "gallery.jpg")
         page.click("#tab-run")
         saved(page, "gallery-run.jpg")
-    with opened(index, "dark") as page:
+    with opened(address, "dark") as page:
         page.keyboard.press("End")
         page.keyboard.press("Home")
         page.keyboard.press("Enter")
@@ -73,7 +74,9 @@ def decide(page: Any) -> None:
 
 
 @contextmanager
-def opened(index: Path, scheme: str) -> Iterator[Any]:
+def opened(
+    address: str, scheme: str, *, height: int = 800, scale: float = 1.5, shown: str = ".card img"
+) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     executable = find()
@@ -82,24 +85,25 @@ def opened(index: Path, scheme: str) -> Iterator[Any]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(executable), args=[*FLAGS])
         context = browser.new_context(
-            viewport={"width": 1280, "height": 800},
-            device_scale_factor=1.5,
+            viewport={"width": 1280, "height": height},
+            device_scale_factor=scale,
             color_scheme="dark" if scheme == "dark" else "light",
             reduced_motion="reduce",
             timezone_id="UTC",
             locale="en-GB",
         )
         page = context.new_page()
-        page.goto(index.as_uri())
-        page.wait_for_selector(".card img")
+        page.goto(address)
+        page.wait_for_selector(shown)
         yield page
         browser.close()
 
 
-def saved(page: Any, name: str) -> None:
+def saved(page: Any, name: str, most: int = 260_000) -> None:
+    """``most``: bytes that the picture may have."""
     for quality in range(88, 60, -4):
         page.screenshot(path=HERE / name, type="jpeg", quality=quality)
-        if (HERE / name).stat().st_size < 260_000:
+        if (HERE / name).stat().st_size < most:
             break
 
 

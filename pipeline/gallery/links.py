@@ -11,8 +11,8 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """One picture of an edit. ``position``: from 1, among its kind.
 
     An ``input`` has a ``source``, as the manifest spells it (a data URI is cut), and the ``place``
-    (file:row) that spelled it. An ``output``, or one of a ``take`` (of this number), has
-    its ``image``.
+    (file:row) that spelled it. An ``output``, or one of a ``take`` (of this number), has its
+    ``image``.
     """
 
     edit_id: str

@@ -142,6 +142,7 @@ def test_several_inputs_and_outputs_can_be_chosen(small: Sample, opened: Opened)
         after=[(p[2], p[3]) for p in pictures],
         takes=[
             {
+                "number": 1,
                 "variant": 1,
                 "prompt": "White",
                 "decision": "redo",

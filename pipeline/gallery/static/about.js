@@ -122,6 +122,8 @@
       }),
     );
 
+  const WHY = { restore: "gave way to an earlier take" };
+
   const takes = (all, restore) =>
     make(
       "ol",
@@ -142,7 +144,7 @@
             }),
           ),
           take.decision || take.note
-            ? make("p", { class: "note" }, [take.decision, take.note].filter(Boolean).join(": "))
+            ? make("p", { class: "note" }, [WHY[take.decision] ?? take.decision, take.note].filter(Boolean).join(": "))
             : null,
           make("p", { class: "hint" }, `${take.prompt} (${part.money(take.cost)})`),
           take.outputs?.length

@@ -163,7 +163,8 @@
         if (i === undefined) continue; // another report of the same job may show fewer edits
         const entry = parsed(window.localStorage.getItem(name));
         const settled = this.collection.settled(i);
-        if (entry && (this.isBack(i, entry) || (settled.decision === entry.decision && settled.note === entry.note))) {
+        const same = settled.decision === entry?.decision && settled.note === entry.note;
+        if (entry && (same || this.isBack(i, entry))) {
           window.localStorage.removeItem(name);
         } else if (!entry || entry.fingerprint !== this.collection.edits.fingerprint[i]) {
           stale += 1;
@@ -331,9 +332,12 @@
     async shown() {
       const [i, take] = this.moved;
       this.moved = null;
-      this.undoable = [];
-      part.say(`Take ${take} is the picture of ${this.collection.ids[i]} again. The other one is kept as a take.`);
-      await gallery.refresh();
+      this.undoable = this.undoable
+        .map((step) => step.filter(([k]) => k !== i))
+        .filter((step) => step.length);
+      const id = this.collection.ids[i];
+      part.say(`Take ${take} is the picture of ${id} again. The other one is kept as a take.`);
+      await gallery.refresh().catch(() => {}); // the next change reads it again
     }
   }
 

@@ -83,6 +83,8 @@
       this.where.textContent = `${part.count(position + 1)} of ${part.count(total)}`;
       this.dress();
       if (other) {
+        // What was in focus there goes away.
+        if (this.aside.contains(document.activeElement)) this.name.focus({ preventScroll: true });
         this.chosen = [0, 0];
         this.known = null;
         // The previews of the index at once; the rest comes with the details.
