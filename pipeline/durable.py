@@ -14,11 +14,12 @@ from typing import BinaryIO
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A new file, which takes the place of ``path`` where the context ends without an error.
 
-    It lies beside it meanwhile, as ``.<name>.<random>.part``. Raises `OSError`.
+    It lies beside it meanwhile, as ``.<name>.<random>.part``, and may be read again. Raises
+    `OSError`.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with draft.open("xb") as file:
+        with draft.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -28,7 +29,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             draft.unlink()
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """The names in it are on the disk from here on. Raises `OSError`."""
     if os.name == "nt":  # NTFS journals renames; there is no call for it
         return

@@ -6,8 +6,6 @@ neither a file's name nor its place tells whose it is.
 
 import base64
 import hashlib
-import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +15,7 @@ import msgspec
 
 from pipeline import look
 from pipeline.comparing.figures import models_of, readers_of
+from pipeline.durable import replacing
 from pipeline.errors import InputError, StoreError
 from pipeline.gallery import STATIC as GALLERY
 from pipeline.gallery.disk import DiskLinks, Inputs
@@ -248,10 +247,5 @@ def _write(folder: Path, *, title: str, names: list[str], job: str, edits: list[
 
 
 def _put(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)  # noqa: PTH105 - whole or not at all
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        file.write(data)

@@ -4,7 +4,6 @@ again when it is read, so that nothing gets in that the ledger does not know.
 
 import hashlib
 import os
-import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from pipeline.exports.samples import PictureBytes
 from pipeline.job import Job
 from pipeline.ledger import LedgerReader
 from pipeline.ledger.material import remembered_digests
+from pipeline.manifest import input_folders
 from pipeline.pictures.prepare import PrepareSettings, digest_file
 from pipeline.pictures.shared import PreparedCache
 from pipeline.pictures.source import read_parts
@@ -56,7 +56,7 @@ class Originals:
 
     def __init__(self, job: Job, reader: LedgerReader) -> None:
         self._reader = reader
-        self._folders = _folders(job)
+        self._folders = input_folders(job.manifest, job.inputs.root)
         self._found = lru_cache(maxsize=20_000)(self._look)
 
     def find(self, source: str, place: str) -> Original:
@@ -118,10 +118,8 @@ class Pictures:
     every sample of that moment would be missing.
     """
 
-    def __init__(self, job: Job, settings: PrepareSettings, folder: Path) -> None:
-        """``folder``: where pictures of a store may lie for a moment."""
+    def __init__(self, job: Job, settings: PrepareSettings) -> None:
         self._outputs = job.outputs.directory
-        self._folder = folder
         store = job.outputs.store
         self._shelf = None if store is None else open_shelf(self._outputs, store)
         self._settings = settings
@@ -133,26 +131,23 @@ class Pictures:
         """
         try:
             data = self._read(picture.path)
-        except FileNotFoundError as error:
-            raise InputError(f"{picture.path}: is not there (see: pipeline fsck)") from error
         except OSError as error:
             raise InputError(
                 f"{picture.path}: cannot be read ({error.strerror or error})"
             ) from error
+        if data is None:
+            raise InputError(f"{picture.path}: is not there (see: pipeline fsck)")
         if hashlib.sha256(data).hexdigest() != picture.sha256:
             raise InputError(f"{picture.path}: is not what the ledger says (see: pipeline fsck)")
         return PictureBytes(data, picture.extension)
 
-    def _read(self, path: str) -> bytes:
-        if self._shelf is None:
-            return (self._outputs / path).read_bytes()
-        fetched = self._folder / f"fetched-{threading.get_ident()}"
+    def _read(self, path: str) -> bytes | None:
+        if self._shelf is not None:
+            return self._shelf.read(path)
         try:
-            if not self._shelf.fetch(path, fetched):
-                raise FileNotFoundError(path)
-            return fetched.read_bytes()
-        finally:
-            fetched.unlink(missing_ok=True)
+            return (self._outputs / path).read_bytes()
+        except FileNotFoundError:
+            return None
 
     def sent(self, original: Original) -> PictureBytes:
         """An input as it was sent: upright, sRGB, without metadata. Raises `InputError`."""
@@ -164,12 +159,3 @@ class Pictures:
 
 def _of_text(source: str) -> str:
     return hashlib.sha256(source.encode("utf-8", "replace")).hexdigest()
-
-
-def _folders(job: Job) -> dict[str, Path]:
-    """Where inputs lie, by what `Edit.place` may call the manifest that spells them."""
-    found = {}
-    for path in job.manifest:
-        for label in (path.name, f"{path.parent.name}/{path.name}", str(path)):
-            found[label if label.isprintable() else ascii(label)] = job.inputs.root or path.parent
-    return found

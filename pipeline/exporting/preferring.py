@@ -7,6 +7,7 @@ parameters, whatever its variant and its id; and all takes of one id.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -77,7 +78,11 @@ def judged(
         ]
     if not candidates:
         return None
-    asked = takes[0].prompt if takes else values["prompt"]
+    # A redo is a higher variant, and may have been set aside for an earlier one. Where the manifest
+    # changed there are two first ones: the later is what it asks now.
+    sent = [(values["variant"], values["prompt"])]
+    sent += [(take.variant, take.prompt) for take in reversed(takes)]
+    _, asked = min(sent, key=itemgetter(0))
     parameters = msgspec.json.decode(row.parameters, type=dict[str, Any])
     parameters.pop("seed", None)  # what variants differ in
     whole = [asked, values["model"], parameters, [one.digest for one in inputs]]

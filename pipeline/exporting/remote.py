@@ -7,12 +7,12 @@ what is not needed any more goes last. A shard that had to be rewritten is repla
 import re
 import shutil
 from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ConfigError, PipelineError, StoreError
+from pipeline.errors import ConfigError, StoreError
 from pipeline.exporting.publishing import STATE, SUMS
+from pipeline.stores.urls import open_url, url_errors
 
 _SHARD = re.compile(r"data/[A-Za-z]\w*-[0-9]{5,}\.(tar|parquet)", re.ASCII).fullmatch
 
@@ -34,14 +34,14 @@ class RemoteFolder:
         """
         self._url = url
         self._stage = stage
-        self._files, self._root = _opened(url)
-        with _remote_errors(url):
+        self._files, self._root = open_url(url)
+        with url_errors(url):
             strange = self._files.exists(self._root) and bool(self._files.ls(self._root))
             if strange and not self._files.exists(f"{self._root}/{STATE}"):
                 raise ConfigError(f"{url}: holds something that is no export (name another place)")
 
     def old(self, name: str) -> bytes | None:
-        with _remote_errors(self._url):
+        with url_errors(self._url):
             try:
                 return bytes(self._files.cat_file(f"{self._root}/{name}"))
             except FileNotFoundError:
@@ -51,7 +51,7 @@ class RemoteFolder:
         yield from (self.old(name) or b"").decode("utf-8").splitlines()
 
     def has(self, name: str, size: int) -> bool:
-        with _remote_errors(self._url):
+        with url_errors(self._url):
             try:
                 return bool(self._files.info(f"{self._root}/{name}")["size"] == size)
             except FileNotFoundError:
@@ -69,7 +69,7 @@ class RemoteFolder:
         self, new: Iterator[str], gone: Iterator[str], known: Callable[[str], bool]
     ) -> None:
         names = sorted(new, key=lambda name: (name in LAST, name == STATE, name))
-        with _remote_errors(self._url):
+        with url_errors(self._url):
             for name in names:
                 _upload(self._files, self._stage / name, f"{self._root}/{name}")
             for name in [*gone, *self._strays(set(names), known)]:
@@ -88,8 +88,8 @@ class RemoteFolder:
 
 def put_table(url: str, path: Path) -> None:
     """Uploads one file, whole. Raises `ConfigError`, `StoreError`."""
-    files, key = _opened(url)
-    with _remote_errors(url):
+    files, key = open_url(url)
+    with url_errors(url):
         _upload(files, path, key)
 
 
@@ -102,30 +102,3 @@ def _upload(files: Any, path: Path, key: str) -> None:
             f"{key}: arrived with {size:,} bytes instead of {path.stat().st_size:,} (export again;"
             " if it persists, check the storage)"
         )
-
-
-def _opened(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path in it."""
-    import fsspec
-
-    with _remote_errors(url):
-        try:
-            files, root = fsspec.core.url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise ConfigError(f"{url}: {error} (such as s3://bucket/folder)") from error
-    return files, str(root).rstrip("/")
-
-
-@contextmanager
-def _remote_errors(url: str) -> Iterator[None]:
-    try:
-        yield
-    except PipelineError:
-        raise
-    # No narrower type is common to what fsspec's file systems raise: botocore's, gcsfs' and
-    # paramiko's errors descend from Exception itself. Nothing goes on after it.
-    except Exception as error:
-        raise StoreError(
-            f"{url}: {str(error) or type(error).__name__} (check the credentials, the permission to"
-            " write, and the connection)"
-        ) from error

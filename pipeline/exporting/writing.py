@@ -92,7 +92,7 @@ class _DataSet:
         self._rehearsed = reader.origin() == "emulator"
         settings = preparation(job)
         self._prepared = settings.key()
-        self._pictures = Pictures(job, settings, folder)
+        self._pictures = Pictures(job, settings)
         self._layout = layout_of(wish, reader)
         self._selection = Selection(wish, self._layout, reader, Originals(job, reader))
         self._left_out = LeftOut()

@@ -12,16 +12,14 @@ order but theirs. What goes into which shard is decided by who calls it (`pipeli
 To add a format: a module with such a function, and a line in `EXPORTS` or `SHARDS`.
 """
 
-import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, BinaryIO, Protocol, TextIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
-from pipeline.durable import sync_folder
+from pipeline import durable
 from pipeline.errors import ConfigError, StoreError
 from pipeline.exports.samples import Column, Sample
 
@@ -80,40 +78,19 @@ def _imported(place: str) -> object:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """A text file (UTF-8, line ends as written) that becomes ``path`` when the block succeeds.
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that becomes ``path`` when the block succeeds; its folder is made.
 
-    Temporary file beside it, flush to disk, rename. When the block fails, ``path`` stays what it
-    was and the temporary file is removed. Raises `StoreError`.
+    When the block fails, ``path`` stays what it was. Raises `StoreError`.
     """
-    with _replacing(path, "x", encoding="utf-8", newline="") as file:
-        yield cast(TextIO, file)
-
-
-@contextmanager
-def replacing_bytes(path: Path) -> Iterator[BinaryIO]:
-    """As `replacing`, of bytes."""
-    with _replacing(path, "xb") as file:
-        yield cast(BinaryIO, file)
-
-
-@contextmanager
-def _replacing(path: Path, mode: str, **how: Any) -> Iterator[IO[Any]]:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open(mode, **how) as file:
+        with durable.replacing(path) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        durable.sync_folder(path.parent)
     except OSError as error:
         raise StoreError(
             f"{path}: cannot be written ({error.strerror or error}): close it if another program "
             "has it open, check that its folder is writable and the disk not full, and export "
             "again: the ledger has everything"
         ) from error
-    finally:
-        with suppress(OSError):  # gone when all went well
-            temporary.unlink()

@@ -5,6 +5,7 @@ also quotes a lone carriage return, which pandas would take for the end of a row
 spreadsheet would run as a formula gets an apostrophe in front.
 """
 
+import codecs
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ def write_results_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]],
     pick = itemgetter(*columns) if len(columns) > 1 else lambda row: (row[columns[0]],)
     count = 0
     with replacing(path) as file:
-        writer = csv.writer(file)
+        writer = csv.writer(codecs.getwriter("utf-8")(file))
         writer.writerow([cell(name) for name in columns])
         for row in rows:
             writer.writerow([cell(value) for value in pick(row)])

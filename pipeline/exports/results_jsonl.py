@@ -17,7 +17,6 @@ def write_results_jsonl(
     count = 0
     with replacing(path) as file:
         for row in rows:
-            file.write(encode({name: row[name] for name in columns}).decode("utf-8"))
-            file.write("\n")
+            file.write(encode({name: row[name] for name in columns}) + b"\n")
             count += 1
     return count

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipeline.exports import replacing_bytes
+from pipeline.exports import replacing
 from pipeline.exports.parquet_needed import arrow
 
 GROUP_ROWS = 20_000
@@ -27,7 +27,7 @@ def write_results_parquet(
     count = 0
     source = iter(rows)
     with (
-        replacing_bytes(path) as file,
+        replacing(path) as file,
         parquet.ParquetWriter(file, schema, compression="zstd", compression_level=3) as writer,
     ):
         while group := [_row(columns, row) for row in islice(source, GROUP_ROWS)]:

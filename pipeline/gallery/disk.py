@@ -1,8 +1,7 @@
 """Pictures as they lie on this machine: where each is, and how a page beside them links to it."""
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,6 +10,7 @@ import msgspec
 from pipeline.errors import InputError, StoreError
 from pipeline.gallery.links import Picture, Shown, is_local, is_remote
 from pipeline.gallery.shelf import KEY_LENGTH, Shelf
+from pipeline.manifest import input_folders
 from pipeline.pictures.prepare import digest_file
 from pipeline.pictures.thumbnails import Original
 from pipeline.stores import Shelf as StoreShelf
@@ -41,7 +41,7 @@ class Inputs:
         root: Path | None,
         digest: Callable[[str, int, int], str | None],
     ) -> None:
-        self._folders = _folders(manifests, root)
+        self._folders = input_folders(manifests, root)
         self._root = root
         self._digest = digest
         self._found: dict[tuple[str, str], Found | None] = {}
@@ -144,23 +144,11 @@ def remote_reader(url: str) -> Callable[[str], bytes]:
         try:
             if not opened:
                 opened.append(open_shelf(Path(), url))
-            with tempfile.TemporaryDirectory(prefix="pipeline-picture-") as folder:
-                file = Path(folder) / "picture"
-                if opened[0].fetch(path, file):
-                    return file.read_bytes()
-        except (StoreError, OSError) as error:
+            data = opened[0].read(path)
+        except StoreError as error:
             raise InputError(f"{path}: cannot be read from {url} ({error})") from error
-        raise InputError(f"{path}: it is not in {url} (was it removed there?)")
+        if data is None:
+            raise InputError(f"{path}: it is not in {url} (was it removed there?)")
+        return data
 
     return read
-
-
-def _folders(manifests: Sequence[Path], root: Path | None) -> Mapping[str, Path]:
-    """Each manifest's folder, by what `Edit.place` may call the manifest."""
-    return dict(_spelled(manifests, root))
-
-
-def _spelled(manifests: Sequence[Path], root: Path | None) -> Iterator[tuple[str, Path]]:
-    for path in manifests:
-        for label in (path.name, f"{path.parent.name}/{path.name}", str(path)):
-            yield (label if label.isprintable() else ascii(label)), root or path.parent

@@ -98,6 +98,8 @@ class Shelf:
     def _write(self, path: str, data: bytes) -> None:
         target = self.folder / path
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        # Not flushed, unlike `durable.replacing`: a report may make 100,000, and what a power cut
+        # takes is made again.
         try:
             temporary.write_bytes(data)
         except FileNotFoundError:

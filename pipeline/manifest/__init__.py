@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pipeline.errors import JobError, ManifestError
 from pipeline.manifest.columns import template_name
 from pipeline.manifest.csv_rows import open_csv
+from pipeline.manifest.folders import input_folders, printable, spellings
 from pipeline.manifest.images import missing_inputs
 from pipeline.manifest.jsonl_rows import open_jsonl
 from pipeline.manifest.kinds import check_kind, read_once
@@ -27,6 +28,7 @@ __all__ = [
     "FORMATS",
     "ManifestDefaults",
     "check_parameters",
+    "input_folders",
     "missing_inputs",
     "parse_parameter",
     "read_manifests",
@@ -214,10 +216,11 @@ def _lines(opened: _File) -> Iterator[str]:
 
 def _labels(paths: Sequence[Path]) -> list[str]:
     """What messages call each file: its name, with its folder where two have the same."""
-    labels = [path.name for path in paths]
-    for name in (lambda path: f"{path.parent.name}/{path.name}", str):
+    named = [spellings(path) for path in paths]
+    labels = [names[0] for names in named]
+    for further in (1, 2):
         labels = [
-            label if labels.count(label) == 1 else name(path)
-            for label, path in zip(labels, paths, strict=True)
+            label if labels.count(label) == 1 else names[further]
+            for label, names in zip(labels, named, strict=True)
         ]
-    return [label if label.isprintable() else ascii(label) for label in labels]
+    return [printable(label) for label in labels]

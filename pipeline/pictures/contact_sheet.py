@@ -4,14 +4,13 @@ Pages are A4, upright, at `DPI`. The type is the one that Pillow carries, so tha
 same on every machine; it has Latin letters only.
 """
 
-import secrets
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from pipeline.durable import replacing
 from pipeline.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
@@ -94,27 +93,24 @@ def draw_sheet(
     chosen = spread(pairs, room(kind))
     per_page = _per_page(len(chosen))
     groups = [chosen[at : at + per_page] for at in range(0, len(chosen), per_page)] or [()]
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for number, group in enumerate(groups, start=1):
-            foot = _foot(len(chosen), of, number, len(groups))
-            picture = _page(group, heading, foot, columns=_columns(len(chosen)), kind=kind)
-            if kind == "JPEG":
-                picture.save(temporary, "JPEG", quality=88, subsampling=0, dpi=(DPI, DPI))
-            else:
-                picture.save(
-                    temporary,
-                    "PDF",
-                    append=number > 1,
-                    resolution=DPI,
-                    quality=85,
-                    title=heading.title,
-                )
-        temporary.replace(path)
+        with replacing(path) as file:
+            for number, group in enumerate(groups, start=1):
+                foot = _foot(len(chosen), of, number, len(groups))
+                picture = _page(group, heading, foot, columns=_columns(len(chosen)), kind=kind)
+                if kind == "JPEG":
+                    picture.save(file, "JPEG", quality=88, subsampling=0, dpi=(DPI, DPI))
+                else:
+                    picture.save(
+                        file,
+                        "PDF",
+                        append=number > 1,
+                        resolution=DPI,
+                        quality=85,
+                        title=heading.title,
+                    )
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise StoreError(
             f"{path}: the contact sheet cannot be written: {error.strerror or error}"
             " (choose another place, or free some space)"

@@ -20,6 +20,7 @@ from pipeline.preview.reading import (
     problem_list,
     read_edits,
     refuse_pipes,
+    refuse_several,
     sound_edits,
 )
 
@@ -37,6 +38,8 @@ __all__ = [
     "problem_list",
     "read_edits",
     "refuse_pipes",
+    "refuse_several",
+    "shown_orphaned_redos",
     "sound_edits",
 ]
 

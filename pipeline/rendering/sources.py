@@ -140,8 +140,10 @@ class Sources:
 
 
 def _fetch(shelf: Shelf, image: StoredImage, target: Path) -> Path:
-    if not shelf.fetch(image.path, target):
+    data = shelf.read(image.path)
+    if data is None:
         raise _missing(image)
+    target.write_bytes(data)
     return _sound(target, image)
 
 

@@ -275,7 +275,7 @@ class _Check:
         outputs = self._outputs
         found = [
             *(path for path in (outputs / ".drafts").glob("*") if path.is_file()),
-            *outputs.glob(".*.tmp"),
+            *outputs.glob(".results.*.part"),
             *(
                 path
                 for place in (*PLACES, FINISHED)

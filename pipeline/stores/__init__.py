@@ -79,11 +79,8 @@ class Shelf(Protocol):
         """
         ...
 
-    def fetch(self, path: str, target: Path) -> bool:
-        """Copies a picture into a file of this machine. False: there is no such picture.
-
-        Raises `StoreError`.
-        """
+    def read(self, path: str) -> bytes | None:
+        """A whole picture; ``None``: there is no such picture. Raises `StoreError`."""
         ...
 
     def remove(self, path: str) -> None:

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from pipeline.batching import Batcher
+from pipeline.durable import sync_folder
 from pipeline.errors import PipelineError, StoreError
 from pipeline.models import Draft, PictureFacts, StoredImage
 from pipeline.stores.drafts import (
@@ -26,8 +27,6 @@ from pipeline.stores.labels import Label
 
 THREADS = 8
 """Each waits for the disk on behalf of a batch: several flushes at once share its work."""
-
-_SYNC_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 def open_local(directory: Path, url: str | None) -> "LocalStore":
@@ -153,16 +152,13 @@ class LocalShelf:
                 part.replace(goal)
             finally:
                 part.unlink(missing_ok=True)
-        _sync_folder(str(goal.parent))
+        _flush(goal.parent)
         return True
 
-    def fetch(self, path: str, target: Path) -> bool:
-        source = self._directory / checked(path)
-        with store_errors(f"cannot copy {source} to {target}"):
-            if not source.is_file():
-                return False
-            shutil.copyfile(source, target)
-        return True
+    def read(self, path: str) -> bytes | None:
+        picture = self._directory / checked(path)
+        with store_errors(f"cannot read {picture}"):
+            return picture.read_bytes() if picture.is_file() else None
 
     def remove(self, path: str) -> None:
         target = self._directory / checked(path)
@@ -179,11 +175,8 @@ def _duplicate(source: Path, target: Path) -> None:
         raise
     except OSError:
         shutil.copy2(source, target)
-    descriptor = os.open(target, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with target.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _make_folder(path: Path) -> None:
@@ -191,7 +184,7 @@ def _make_folder(path: Path) -> None:
     missing = [one for one in (path, *path.parents) if not one.is_dir()]
     path.mkdir(parents=True, exist_ok=True)
     for new in reversed(missing):
-        _sync_folder(str(new.parent))
+        _flush(new.parent)
 
 
 class _Flushes:
@@ -215,19 +208,13 @@ class _Flushes:
         with self._flushing:
             if self._flushed < ticket:
                 covered = max(self._last, ticket)
-                _sync_folder(self._folder)
+                _flush(self._folder)
                 self._flushed = covered
 
 
-def _sync_folder(folder: str) -> None:
-    if os.name == "nt":  # NTFS journals renames; there is no call for it
-        return
+def _flush(folder: Path | str) -> None:
     with store_errors(f"cannot flush {folder}"):
-        descriptor = os.open(folder, _SYNC_FLAGS)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(folder)
 
 
 def _write(target: Path, body: bytes) -> None:

@@ -2,17 +2,17 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from pipeline.batching import Batcher
-from pipeline.errors import JobError, PipelineError, StoreError
+from pipeline.errors import ConfigError, JobError, StoreError
 from pipeline.models import Draft, PictureFacts, StoredImage
 from pipeline.stores.drafts import FileDraft, Put, ReadBuffer, checked, put_through, stored_image
 from pipeline.stores.labels import Label
+from pipeline.stores.urls import open_url, url_errors
 
 THREADS = 8
 """Uploads at once: each waits for the network."""
@@ -20,8 +20,6 @@ THREADS = 8
 _WRITES_IN_PLACE = frozenset({"file", "local", "sftp", "ssh", "ftp", "smb", "hdfs", "arrow_hdfs"})
 """Protocols that show a half-written file under its name, and that can rename. Object stores show
 an object once it is complete, and would copy it to rename it."""
-
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
 
 def open_fsspec(directory: Path, url: str | None) -> "FsspecStore":
@@ -108,7 +106,7 @@ class FsspecStore:
         self._files.pipe_file(key, body)
 
     def _remote(self, what: str, call: Callable[..., None], *arguments: Any) -> None:
-        with _remote_errors(self._url, what):
+        with url_errors(self._url, what):
             call(*arguments)
 
 
@@ -121,13 +119,13 @@ class FsspecShelf:
         self._in_place = _writes_in_place(self._files)
 
     def holds(self, path: str) -> bool:
-        with _remote_errors(self._url, f"cannot look at {path}"):
+        with url_errors(self._url, f"cannot look at {path}"):
             return bool(self._files.isfile(f"{self._root}/{checked(path)}"))
 
     def copy(self, path: str, target: str) -> bool:
         source = f"{self._root}/{checked(path)}"
         goal = f"{self._root}/{checked(target)}"
-        with _remote_errors(self._url, f"cannot copy {path} to {target}"):
+        with url_errors(self._url, f"cannot copy {path} to {target}"):
             try:
                 size = self._files.info(source)["size"]
             except FileNotFoundError:
@@ -149,16 +147,15 @@ class FsspecShelf:
                 self._files.mv(part, goal)
         return True
 
-    def fetch(self, path: str, target: Path) -> bool:
-        with _remote_errors(self._url, f"cannot fetch {path}"):
+    def read(self, path: str) -> bytes | None:
+        with url_errors(self._url, f"cannot fetch {path}"):
             try:
-                self._files.get_file(f"{self._root}/{checked(path)}", str(target))
+                return bytes(self._files.cat_file(f"{self._root}/{checked(path)}"))
             except FileNotFoundError:
-                return False
-        return True
+                return None
 
     def remove(self, path: str) -> None:
-        with _remote_errors(self._url, f"cannot remove {path}"):
+        with url_errors(self._url, f"cannot remove {path}"):
             _remove(self._files, f"{self._root}/{checked(path)}")
 
 
@@ -175,33 +172,8 @@ def _writes_in_place(files: Any) -> bool:
     return bool(protocols & _WRITES_IN_PLACE)
 
 
-@contextmanager
-def _remote_errors(url: str, what: str) -> Iterator[None]:
-    try:
-        yield
-    except PipelineError:
-        raise
-    except Exception as error:  # each file system has its own kinds
-        raise StoreError(
-            f"{url}: {what}: {str(error) or type(error).__name__}"
-            " (check the credentials, the permission to write, and the connection)"
-        ) from error
-
-
 def _open(url: str) -> tuple[Any, str]:
-    import fsspec
-
-    scheme = url.partition("://")[0]
     try:
-        files, root = fsspec.core.url_to_fs(url)
-    except ImportError as error:
-        extra = _EXTRAS.get(scheme)
-        way_out = f"pip install 'image-edit-pipeline[{extra}]'" if extra else str(error)
-        raise JobError(
-            f"outputs: {url}: support for {scheme} is not installed ({way_out})"
-        ) from error
-    except ValueError as error:
-        raise JobError(f"outputs: {url}: {error} (such as s3://bucket/folder)") from error
-    except OSError as error:
-        raise StoreError(f"{url}: cannot be opened: {error}") from error
-    return files, str(root).rstrip("/")
+        return open_url(url)
+    except ConfigError as error:
+        raise JobError(f"outputs: {error}") from error

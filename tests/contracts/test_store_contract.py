@@ -266,6 +266,7 @@ async def test_a_shelf_copies_and_removes_what_the_store_has(
     assert shelf.copy(stored.path, "takes/set/a b-v1.png")
     assert read() == {"images/set/a b.png": b"png 1", "takes/set/a b-v1.png": b"png 1"}
     assert shelf.holds(stored.path)
+    assert shelf.read(stored.path) == shelf.read("takes/set/a b-v1.png") == b"png 1"
     shelf.remove(stored.path)
     shelf.remove(stored.path)
     assert (shelf.holds(stored.path), shelf.holds("takes/set")) == (False, False)
@@ -305,6 +306,7 @@ async def test_a_shelf_says_what_is_missing_and_leaves_drafts_alone(
     draft = store.draft()
     draft.write(b"png" + b"x" * 300_000)
     assert not shelf.copy("images/never.png", "takes/never-v1.png")
+    assert shelf.read("images/never.png") is None
     assert not any(name.startswith("takes") for name in read())
     assert (await store.put(draft, "a", inspect=inspect)).path == "images/a.png"
     await store.close()
@@ -322,4 +324,6 @@ async def test_a_shelf_leads_nowhere_else(
         shelf.copy(stored.path, path)
     with pytest.raises(StoreError):
         shelf.remove(path)
+    with pytest.raises(StoreError):
+        shelf.read(path)
     await store.close()

@@ -26,16 +26,24 @@ def ids(studio: Studio, name: str = "set") -> list[str]:
     ]
 
 
-def decide(studio: Studio, edit_id: str, word: Any, note: str = "") -> None:
+def decide(studio: Studio, edit_id: str, word: Any, note: str = "", **more: Any) -> None:
     decisions = open_decisions(studio.outputs / "ledger.db")
     assert decisions is not None
     with decisions:
         done = decisions.apply(
-            [Decision(id=edit_id, decision=word, note=note)],
+            [Decision(id=edit_id, decision=word, note=note, **more)],
             open_shelf(studio.outputs),
             now=2e9,
         )
     assert done.changed == 1
+
+
+def warmer(studio: Studio, edit_id: str, source: str) -> None:
+    """The answer to a redo with this note."""
+    base = studio.records[edit_id].fingerprint
+    record = studio.edit(edit_id, [source], prompt="Make it white\nwarmer", result=4, base=base)
+    edit = msgspec.structs.replace(record.edit, variant=2)
+    studio.add(msgspec.structs.replace(record, edit=edit))
 
 
 @pytest.fixture
@@ -212,8 +220,7 @@ class TestPreferences:
             studio.edit("lamp", [name], prompt="Another", result=3),
         )
         decide(studio, "mug/1", "redo", "warmer")
-        redone = studio.edit("mug/1", [name], prompt="Make it white\nwarmer", result=4)
-        studio.add(redone)
+        warmer(studio, "mug/1", name)
         decide(studio, "mug/1", "approved")
         decide(studio, "mug/2", "rejected", "cut off")
         decide(studio, "lamp", "approved")
@@ -228,6 +235,31 @@ class TestPreferences:
         assert all(one["bytes"] == chosen for one in rows["chosen"])
         taken = (studio.outputs / "takes/mug/1-v1.png").read_bytes()
         assert taken in [one["bytes"] for one in rows["rejected"]]
+
+    def test_a_picture_taken_back_is_of_what_the_manifest_asked(self, studio: Studio) -> None:
+        """The redo is the only take then, and its words are not the row's."""
+        name = studio.source("s.png", drawing(1))
+        studio.add(studio.edit("mug/1", [name], result=1), studio.edit("mug/2", [name], result=2))
+        decide(studio, "mug/1", "redo", "warmer")
+        warmer(studio, "mug/1", name)
+        decide(studio, "mug/1", "restore", take=1)
+        decide(studio, "mug/1", "approved")
+        decide(studio, "mug/2", "rejected", "cut off")
+        studio.export("preferences")
+        rows = pd.read_parquet(studio.data / "set/data/train-00000.parquet")
+        assert set(rows["edit_prompt"]) == set(rows["chosen_prompt"]) == {"Make it white"}
+        assert set(rows["rejected_prompt"]) == {"Make it white", "Make it white\nwarmer"}
+
+    def test_a_changed_row_is_what_it_asks_now(self, studio: Studio) -> None:
+        name = studio.source("s.png", drawing(1))
+        studio.add(studio.edit("mug/1", [name], prompt="Make it red", result=1))
+        decide(studio, "mug/1", "redo", "warmer")
+        studio.add(studio.edit("mug/1", [name], result=2), studio.edit("mug/2", [name], result=3))
+        decide(studio, "mug/1", "rejected")
+        decide(studio, "mug/2", "approved")
+        studio.export("preferences")
+        rows = pd.read_parquet(studio.data / "set/data/train-00000.parquet")
+        assert set(rows["rejected_prompt"]) == {"Make it white", "Make it red"}
 
     def test_no_pair_reaches_over_two_splits(self, studio: Studio) -> None:
         """Else what one maker's pictures taught would be tested with them."""

@@ -153,7 +153,9 @@ async def test_runs_the_latest_first(ledger: Ledger, reader: LedgerReader) -> No
     await ledger.start_run(a_run("two", started_at=START))
     await ledger.start_run(a_run("earlier", started_at=START - 100))
     assert [run.id for run in reader.runs()] == ["two", "one", "earlier"]
+    assert [run.id for run in reader.runs(2)] == ["two", "one"]
     assert reader.last_run() == reader.runs()[0]
+    assert (reader.run("one"), reader.run("three")) == (reader.runs()[1], None)
 
 
 class TestOrphans:

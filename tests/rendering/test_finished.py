@@ -193,8 +193,10 @@ def test_a_finished_picture_is_as_old_as_its_answer(done: tuple[Shop, RunningEmu
         assert after.digital_source == before.digital_source
         assert (after.fingerprint, after.model) == (before.fingerprint, before.model)
         [(finished_at,)] = rows(
-            shop, "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, 'unixepoch') FROM edits"
-        )[:1]
+            shop,
+            "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', finished_at, 'unixepoch') FROM edits "
+            "WHERE id = 'e0'",
+        )
         assert after.created == finished_at
 
 

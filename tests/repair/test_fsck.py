@@ -168,7 +168,7 @@ def test_orphans_are_moved_aside_and_leftovers_removed(shop: Shop, emulator: Emu
     picture(shop, "notes.txt").write_text("mine")
     (shop.outputs / ".drafts").mkdir(exist_ok=True)
     (shop.outputs / ".drafts" / "ab12-1").write_bytes(content[:100])
-    (shop.outputs / ".results.csv.ab12.tmp").write_text("id")
+    (shop.outputs / ".results.csv.ab12.part").write_text("id")
     (shop.outputs / "finished").mkdir()
     (shop.outputs / "finished" / ".e0.png.ab12.part").write_bytes(content[:100])
     found = fsck(shop)
@@ -177,7 +177,7 @@ def test_orphans_are_moved_aside_and_leftovers_removed(shop: Shop, emulator: Emu
     assert (mended.left, mended.exit_code) == (0, 0)
     assert (shop.outputs / "orphaned/images/old/lamp.png").read_bytes() == content
     assert picture(shop, "notes.txt").read_text() == "mine", "what is no picture is not ours"
-    assert not (shop.outputs / ".results.csv.ab12.tmp").exists()
+    assert not (shop.outputs / ".results.csv.ab12.part").exists()
     assert fsck(shop).counts == {}
     picture(shop, "old/lamp.png").write_bytes(b"another")
     fsck(shop, repair=True)

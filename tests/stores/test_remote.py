@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import JobError, StoreError
+from pipeline.errors import ConfigError, JobError, StoreError
+from pipeline.exporting.remote import RemoteFolder
 from pipeline.models import PictureFacts
 from pipeline.stores import open_store
 from pipeline.stores.remote import FsspecStore
@@ -24,6 +25,11 @@ async def put(store: FsspecStore, name: str, data: bytes) -> None:
 def test_an_unknown_kind_of_storage_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JobError, match="nonsense://x"):
         open_store(tmp_path, "nonsense://x")
+
+
+def test_an_export_is_refused_there_in_the_same_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^nonsense://x: .* \(such as s3://bucket/folder\)"):
+        RemoteFolder("nonsense://x", tmp_path)
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
