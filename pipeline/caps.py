@@ -4,7 +4,6 @@ import time
 
 from pipeline.budget import Budget, midnight_before
 from pipeline.errors import JobError
-from pipeline.guards import check_unknown_budget
 from pipeline.job import Job
 from pipeline.job.design import split_model
 from pipeline.ledger import LedgerReader, open_reader
@@ -41,7 +40,7 @@ def cap_of_run(job: Job, spent_today_usd: float) -> float | None:
 def budget_of_run(job: Job, price_usd: float | None, spent_today_usd: float) -> Budget:
     """``price_usd``: the model's, where the job states none. Raises `JobError`."""
     price = job.endpoint.price_usd if job.endpoint.price_usd is not None else price_usd
-    check_unknown_budget(job, price)
+    _check_unknown_budget(job, price)
     reroll_budget(job, price_usd)
     return Budget(
         price_usd=price,
@@ -67,3 +66,12 @@ def reroll_budget(job: Job, price_usd: float | None) -> Budget | None:
             " hold (set endpoint.price_usd, or leave it to checks.rerolls)"
         )
     return Budget(price_usd=price, now=time.time, run_usd=most)
+
+
+def _check_unknown_budget(job: Job, price_usd: float | None) -> None:
+    """An allowance in dollars needs a price. Raises `JobError`."""
+    if job.retry.unknown_budget_usd is not None and price_usd is None:
+        raise JobError(
+            "retry.unknown_budget_usd is stated but the model's price is unknown, so it could not"
+            " hold (set endpoint.price_usd, or say retry.on_unknown: hold)"
+        )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.caps import cap_of_run, spent_today
 from pipeline.endpoints.catalog import model_spec
 from pipeline.engine import Stop
 from pipeline.errors import GuardError
@@ -111,7 +112,7 @@ def foresee(job: Job | Path | str, plan: Plan, *, rehearse: bool = False) -> Gua
     loaded = job_of(job, rehearse=rehearse)
     reader = open_reader(loaded.outputs.directory / "ledger.db")
     with reader or nullcontext():
-        cap = loaded.budget.run_usd
+        cap = cap_of_run(loaded, 0.0 if reader is None else spent_today(loaded, reader))
         return look(loaded, plan, model_spec(loaded.endpoint.model), reader, cap_usd=cap)
 
 

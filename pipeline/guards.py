@@ -8,7 +8,6 @@ from datetime import datetime
 
 import msgspec
 
-from pipeline.errors import JobError
 from pipeline.job import Job
 from pipeline.retries.breaker import BreakerPolicy
 from pipeline.retries.outage import EndpointDown, EndpointUp, OutageGate, OutagePolicy
@@ -49,15 +48,6 @@ def make_guards(job: Job, observe: Callable[[Alarm], None]) -> Guards:
             observe=observe,
         ),
     )
-
-
-def check_unknown_budget(job: Job, price_usd: float | None) -> None:
-    """An allowance in dollars needs a price. Raises `JobError`."""
-    if job.retry.unknown_budget_usd is not None and price_usd is None:
-        raise JobError(
-            "retry.unknown_budget_usd is stated but the model's price is unknown, so it could not"
-            " hold (set endpoint.price_usd, or say retry.on_unknown: hold)"
-        )
 
 
 def stack_dump(job: Job, run_id: str, watchdog: Watchdog) -> Callable[[], None]:

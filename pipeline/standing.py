@@ -7,6 +7,7 @@ import msgspec
 
 from pipeline.errors import ConfigError
 from pipeline.job import Job
+from pipeline.job.design import split_model
 from pipeline.ledger import AttemptTotal, EditTotal, LedgerReader, RunRow, open_reader
 from pipeline.locking import is_alive
 from pipeline.pacing import LAST
@@ -41,8 +42,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     latest first; ``history``: the same, each with what was different from the one before;
     ``in_flight``: attempts under way, or left open by a process that died;
     ``decisions``: people's, by what they say; ``orphaned_redos``: edits that wait for a redo, and
-    whose row left the manifest; ``pace``: what the latest 429 taught, in words;
-    ``None``: none came yet.
+    whose row left the manifest; ``pace``: what the latest 429 taught, in words; ``None``: none
+    came yet. ``model``: of a job of several, its name.
     """
 
     run: RunRow | None
@@ -57,6 +58,12 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     live: Snapshot | None = None
     not_live: str = ""
     history: tuple[PastRun, ...] = ()
+    model: str = ""
+
+    @property
+    def spent_usd(self) -> float:
+        """By all attempts: also by those that came to nothing."""
+        return sum([each.cost_usd for each in self.attempts])
 
 
 def totals_of(reader: LedgerReader) -> Totals:
@@ -71,10 +78,12 @@ def totals_of(reader: LedgerReader) -> Totals:
 
 def job_status(job: Job) -> JobStatus:
     """Asks the run, if one goes on, and reads the ledger. Raises `LedgerError`."""
-    outputs = job.outputs.directory
+    outputs, model = job.outputs.directory, split_model(job.path)[1]
     reader = open_reader(ledger_path(job))
     if reader is None:
-        return JobStatus(run=None, edits=(), attempts=(), in_flight=0, pace=None, outputs=outputs)
+        return JobStatus(
+            run=None, edits=(), attempts=(), in_flight=0, pace=None, outputs=outputs, model=model
+        )
     with reader, reader.snapshot():
         totals = totals_of(reader)
         live, not_live = _asked(outputs, totals.run)
@@ -91,6 +100,7 @@ def job_status(job: Job) -> JobStatus:
             live=live,
             not_live=not_live,
             history=read_history(reader, outputs, limit=RUNS_KEPT),
+            model=model,
         )
 
 

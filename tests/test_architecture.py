@@ -54,7 +54,7 @@ RANKS: dict[str, int] = {
     "locking": 5,
     "opening": 5,
     "pacing": 5,
-    "caps": 6,
+    "caps": 5,
     "verdicts": 6,
     "worker": 7,
     "interruption": 6,

@@ -22,6 +22,7 @@ from pipeline.models import ModelSpec
 from pipeline.preview import Plan
 from pipeline.running import RunResult
 from tests.conftest import Shop
+from tests.ledger.samples import change
 from tests.terminal import on_a_terminal
 
 Emulators = Callable[..., RunningEmulator]
@@ -249,6 +250,21 @@ def test_the_plan_says_which_rail_a_run_would_meet(shop: Shop, command: Command)
     assert done.returncode == 0, done.stderr
     assert "guard rail: " in done.stdout
     assert "guard rail" not in command("plan", shop.with_edits(1).job).stdout
+
+
+def test_the_plan_knows_what_is_left_of_the_days_money(
+    shop: Shop, emulator: Emulators, command: Command
+) -> None:
+    endpoint = emulator(pictures="plain")
+    guards = {"max_cost_growth": 2.0}
+    for edits in (2, 4, 6):
+        assert run(shop.with_edits(edits, guards=guards), endpoint).exit_code == 0
+    # Counts today also if midnight comes in between.
+    change(shop.outputs / "ledger.db", "UPDATE attempts SET started_at = started_at + 86400")
+    shop.with_edits(12, guards=guards)
+    assert "3.0 times the $0.08 that is usual" in command("plan", shop.job).stdout
+    shop.with_edits(12, guards=guards, budget={"day_usd": 0.4})
+    assert "guard rail" not in command("plan", shop.job).stdout, "$0.15 is left of the day"
 
 
 def test_a_person_is_asked(shop: Shop, emulator: Emulators) -> None:

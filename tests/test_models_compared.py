@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -22,6 +23,9 @@ from pipeline.models import Edit
 from pipeline.preview import read_edits
 from tests.conftest import Shop
 from tests.ledger.samples import change
+from tests.test_command import started, until
+
+posix = pytest.mark.skipif(os.name == "nt", reason="there are no local sockets")
 
 Emulators = Callable[..., RunningEmulator]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -103,9 +107,112 @@ def test_the_address_of_a_model_works_with_every_command(
         done = command(*words, one)
         assert done.returncode == 0, done.stderr
     assert (shop.outputs / "kontext" / "report" / "index.html").is_file()
-    refused = command("status", shop.job)
-    assert refused.returncode == 2
-    assert "shop.yaml@flash, shop.yaml@kontext" in refused.stderr
+
+
+def test_what_looks_at_one_ledger_goes_through_the_models(
+    shop: Shop, emulator: Emulators, command: Command
+) -> None:
+    endpoint = emulator(**PLAIN)
+    shop.with_edits(
+        2, **DUEL, checks={"not_blank": True}, renditions={"web": {"preset": "web-1280"}}
+    )
+    assert run_all(command, shop, endpoint).returncode == 0
+    for words in (["report"], ["recheck"], ["render"]):
+        done = command(*words, shop.job)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.index(" shop.yaml@flash ") < done.stdout.index(" shop.yaml@kontext ")
+    lines = command("reconcile", shop.job, "--base-url", endpoint.url, "--json").stdout.splitlines()
+    assert [json.loads(line)["exit_code"] for line in lines] == [0, 0]
+    again = command(
+        "retry", shop.job, "--base-url", endpoint.url, "--only", "e0", "--status", "succeeded"
+    )
+    assert again.returncode == 0, again.stderr
+    assert endpoint.bill.pictures == 6
+    # One model that cannot be looked at does not hide the other.
+    (shop.outputs / "flash" / "images" / "e0.png").unlink()
+    (shop.outputs / "kontext" / "ledger.db").rename(shop.folder / "away.db")
+    done = command("fsck", shop.job)
+    assert "the picture is gone" in done.stdout
+    assert "kontext/ledger.db: there is no ledger yet" in done.stderr
+    assert done.returncode == 3
+
+
+def test_what_is_about_one_models_pictures_names_the_models(shop: Shop, command: Command) -> None:
+    shop.with_edits(1, **DUEL, renditions={"web": {"preset": "web-1280"}})
+    (shop.folder / "decisions.csv").write_text("id,decision\ne0,approved\n")
+    for words in (
+        ["deliver", "--to", shop.folder / "to"],
+        ["review", shop.folder / "decisions.csv"],
+        ["report", "--contact-sheet", shop.folder / "sheet.jpg"],
+        ["export", "--format", "csv", "--output", shop.folder / "out.csv"],
+    ):
+        refused = command(words[0], shop.job, *words[1:])
+        assert refused.returncode == 2
+        assert "shop.yaml@flash, shop.yaml@kontext" in refused.stderr
+
+
+# --- how it stands, and steering
+
+
+def test_the_status_of_several_models_is_a_line_each_and_their_sum(
+    shop: Shop, emulator: Emulators, command: Command
+) -> None:
+    endpoint = emulator(**PLAIN)
+    shop.with_edits(2, **DUEL)
+    assert "has not run yet" in command("status", shop.job).stdout
+    assert command("run", f"{shop.job}@flash", "--base-url", endpoint.url).returncode == 0
+    said = command("status", shop.job).stdout
+    assert re.search(r"flash +2 +\$0\.084 +finished \(0\)\n", said)
+    assert re.search(r"kontext +0 +\$0\.00 +not run yet\n", said)
+    assert run_all(command, shop, endpoint).returncode == 0
+    said = command("status", shop.job).stdout
+    assert re.search(r"sum +4 +\$0\.", said)
+    lines = command("status", shop.job, "--json").stdout.splitlines()
+    assert [json.loads(line)["model"] for line in lines] == ["flash", "kontext"]
+
+
+@posix
+def test_steering_is_for_the_model_that_runs_now(
+    shop: Shop, emulator: Emulators, command: Command
+) -> None:
+    endpoint = emulator(**PLAIN)
+    endpoint.hold(after=4)
+    shop.with_edits(3, **DUEL, limits={"concurrency": 1})
+    for words in ("pause", "stop"):
+        refused = command(words, shop.job)
+        assert refused.returncode == 2
+        assert "no run of any of its 2 models is going on" in refused.stderr
+    with started("run", shop.job, "--base-url", endpoint.url) as run:
+        until(lambda: endpoint.bill.pictures == 4)
+        until(lambda: pipeline.status(f"{shop.job}@kontext").live is not None)
+        assert "of shop@kontext is paused" in command("pause", shop.job).stdout
+        assert pipeline.resume(shop.job).job == "shop@kontext"
+        tuned = command("tune", shop.job, "--concurrency", "2", "--json")
+        assert json.loads(tuned.stdout)["stated_concurrency"] == 2
+        said = command("status", shop.job).stdout
+        assert "shop@kontext" in said
+        assert re.search(r"kontext +1 +\$\d\.\d+ +running\n", said)
+        assert "of shop@kontext is stopping" in command("stop", shop.job).stdout
+        endpoint.go_on()
+        assert run.wait(60) == 130
+
+
+@posix
+def test_watching_goes_on_from_model_to_model(shop: Shop, emulator: Emulators) -> None:
+    endpoint = emulator(**PLAIN)
+    endpoint.hold(after=1)
+    shop.with_edits(3, **DUEL, limits={"concurrency": 1})
+    with started("run", shop.job, "--base-url", endpoint.url) as run:
+        until(lambda: endpoint.bill.pictures == 1)
+        until(lambda: pipeline.status(f"{shop.job}@flash").live is not None)
+        with started("status", shop.job, "--watch") as watching:
+            assert watching.stdout is not None
+            assert "of 3 edits" in watching.stdout.readline()
+            endpoint.go_on()
+            said = watching.stdout.read()
+            assert watching.wait(60) == 0
+        assert run.wait(60) == 0
+    assert re.search(r"flash +3 .*finished \(0\)\n +kontext +3 .*finished \(0\)\n", said)
 
 
 def test_all_models_share_the_days_money(shop: Shop, emulator: Emulators, command: Command) -> None:

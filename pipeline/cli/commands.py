@@ -133,7 +133,7 @@ def check(
 
     from pipeline import api
     from pipeline.cli import words
-    from pipeline.cli.designing import each_model
+    from pipeline.cli.each import each_model
 
     wrong = False
     for each in each_model(job):
@@ -162,7 +162,8 @@ def plan(
     """Say what a run would do and cost; sends nothing."""
     from pipeline import api
     from pipeline.cli import words
-    from pipeline.cli.designing import each_model, print_sum
+    from pipeline.cli.designing import print_sum
+    from pipeline.cli.each import each_model
     from pipeline.guard_rails import foresee
 
     plans = []
@@ -198,8 +199,8 @@ def run(
 ) -> None:
     """Do the job: ask for every edit that is not done yet, and keep what comes back."""
     from pipeline import api
-    from pipeline.cli.designing import run_each
     from pipeline.cli.driving import drive
+    from pipeline.cli.each import run_each
     from pipeline.cli.summary import conclude
 
     def one(job: Path, max_cost: float | None) -> "RunResult":

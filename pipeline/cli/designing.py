@@ -1,7 +1,6 @@
-"""What a plan makes, as a table; and jobs that ask several models, one after the other."""
+"""What a plan makes, as a table."""
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,47 +12,10 @@ from pipeline.terminal.words import clean, counted, dollars
 if TYPE_CHECKING:
     from pipeline.preview import Plan
     from pipeline.preview.made import Made, Row
-    from pipeline.running import RunResult
     from pipeline.targets.missing import TargetPlan
 
 ROWS_SHOWN = 12
 EXAMPLE_LONGEST = 300
-
-
-def each_model(job: Path) -> list[Path]:
-    """The job itself, or each of its models by its address: ``shop.yaml@flash``."""
-    from pipeline import api
-    from pipeline.job.design import with_model
-
-    uses = api.load_job(job).models
-    return [with_model(job, use.alias) for use in uses] or [job]
-
-
-def run_each(
-    job: Path, one: Callable[[Path, float | None], "RunResult"], max_cost: float | None
-) -> int:
-    """``one`` for each model, all within one cap; ends with the first that could not go on.
-
-    Returns the exit code: of that one, else 3 if any left edits behind.
-    """
-    from pipeline import api
-    from pipeline.errors import ConfigError
-
-    try:
-        jobs = each_model(job)
-    except ConfigError:
-        jobs = [job]  # the run says it, as it says all that it ends with
-    cap = api.load_job(jobs[0]).budget.run_usd if len(jobs) > 1 else None
-    cap = min([each for each in (cap, max_cost) if each is not None], default=None)
-    spent, worst = 0.0, 0
-    for each in jobs:
-        left = cap if cap is None or len(jobs) == 1 else max(0.0, cap - spent)
-        result = one(each, max_cost if len(jobs) == 1 else left)
-        spent += result.totals.cost_usd + result.totals.unknown_usd
-        worst = max(worst, result.exit_code)
-        if result.exit_code not in (0, 3):
-            return result.exit_code
-    return worst
 
 
 def print_made(plan: "Plan", console: Console) -> None:

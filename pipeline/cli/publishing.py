@@ -47,24 +47,28 @@ def render(
 
     from pipeline import publishing
     from pipeline.cli import words
+    from pipeline.cli.each import do_each
 
-    with bar("renditions") as observe:
-        result = asyncio.run(
-            publishing.render(
-                job,
-                renditions=rendition or (),
-                presets=preset or (),
-                only=only or (),
-                force=force,
-                rehearse=rehearse,
-                observe=observe,
+    def one(job: Path) -> int:
+        with bar("renditions") as observe:
+            result = asyncio.run(
+                publishing.render(
+                    job,
+                    renditions=rendition or (),
+                    presets=preset or (),
+                    only=only or (),
+                    force=force,
+                    rehearse=rehearse,
+                    observe=observe,
+                )
             )
-        )
-    if as_json:
-        words.print_json(words.merged(result, exit_code=result.exit_code))
-    else:
-        print_rendered(Console(highlight=False), result)
-    raise typer.Exit(result.exit_code)
+        if as_json:
+            words.print_json(words.merged(result, exit_code=result.exit_code))
+        else:
+            print_rendered(Console(highlight=False), result)
+        return result.exit_code
+
+    raise typer.Exit(do_each(job, one, quiet=as_json))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """`recheck`, and what it says."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -17,14 +18,19 @@ def recheck(job: JobFile, rehearse: OfRehearsal = False, as_json: AsJson = False
     """Run the job's checks over the stored pictures: free, after limits were moved."""
     import asyncio
 
+    from pipeline.cli.each import do_each
     from pipeline.cli.words import print_json
     from pipeline.rechecking import recheck as again
 
-    report = asyncio.run(again(job, rehearse=rehearse))
-    if as_json:
-        print_json(report)
-    else:
-        print_recheck(report)
+    def one(job: Path) -> int:
+        report = asyncio.run(again(job, rehearse=rehearse))
+        if as_json:
+            print_json(report)
+        else:
+            print_recheck(report)
+        return 0
+
+    raise typer.Exit(do_each(job, one, quiet=as_json))
 
 
 def print_recheck(report: "RecheckReport") -> None:

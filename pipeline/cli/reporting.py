@@ -36,25 +36,34 @@ def report(
     """Make the review gallery: before and after, to look through and decide. Also while it runs."""
     from pipeline import api
     from pipeline.cli import words
+    from pipeline.cli.each import do_each
     from pipeline.errors import ConfigError
+    from pipeline.preview import refuse_several
 
     if status and contact_sheet is None:
         raise ConfigError("--status is about the contact sheet: give --contact-sheet as well")
-    with bar("previews") as observe:
-        found = api.report(
-            job,
-            only=only or (),
-            rehearse=rehearse,
-            contact_sheet=contact_sheet,
-            statuses=status or (),
-            observe=observe,
-        )
-    if as_json:
-        words.print_json(found)
-    else:
-        _print(found, job, rehearse)
-    if open_ and not _opened(found.index):
-        print(f"No browser could be opened: open {found.index} yourself.", file=sys.stderr)
+    if contact_sheet is not None:
+        refuse_several(api.load_job(job))
+
+    def one(job: Path) -> int:
+        with bar("previews") as observe:
+            found = api.report(
+                job,
+                only=only or (),
+                rehearse=rehearse,
+                contact_sheet=contact_sheet,
+                statuses=status or (),
+                observe=observe,
+            )
+        if as_json:
+            words.print_json(found)
+        else:
+            _print(found, job, rehearse)
+        if open_ and not _opened(found.index):
+            print(f"No browser could be opened: open {found.index} yourself.", file=sys.stderr)
+        return 0
+
+    raise typer.Exit(do_each(job, one, quiet=as_json))
 
 
 def _print(found: "ReportResult", job: Path, rehearse: bool) -> None:

@@ -1,7 +1,9 @@
 """What `status` says: the run that goes on, as it shows itself; else what the ledger holds."""
 
+import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,10 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import api
+from pipeline.cli.each import each_model
 from pipeline.cli.history import print_runs
 from pipeline.cli.words import merged, near, print_json
 from pipeline.errors import ConfigError
+from pipeline.job.design import with_model
 from pipeline.ledger import RunRow
+from pipeline.locking import is_alive
 from pipeline.manifest.problems import listed
 from pipeline.past_runs import PastRun
 from pipeline.preview.orphans import WAY_OUT
@@ -27,47 +32,97 @@ from pipeline.terminal.pen import Pen
 from pipeline.terminal.words import clean, counted, dollars
 
 DECISIONS = ("approved", "rejected", "redo")
+NEVER = "This job has not run yet. (For its rehearsal: --rehearse)"
 CLOSING_S = 15.0
+LOOK_EVERY_S = 0.1
 
 
 def show_status(job: Path, *, rehearse: bool, as_json: bool) -> None:
     """Once."""
-    found = api.status(job, rehearse=rehearse)
-    if as_json:
-        print_json(found)
-    else:
-        print_status(found)
+    _show(job, _asked(job, rehearse), as_json)
 
 
 def watch_status(job: Path, *, rehearse: bool, as_json: bool) -> None:
-    """Until the run ends; then once more, from the ledger. Ctrl-C ends the watching only."""
-    found = api.status(job, rehearse=rehearse)
-    if found.live is not None:
-        try:
-            if as_json:
-                _watch_as_json(found)
-            else:
-                _watch(found)
-        except KeyboardInterrupt:
-            return
-        except ConfigError as error:  # it went away, or answers no more: the ledger is left
-            print(f"{clean(str(error))}; from the ledger:", file=sys.stderr)
-        found = _at_its_end(job, rehearse)
+    """Until the run ends, of several models the last of them; then once more, from the ledger.
+    Ctrl-C ends the watching only.
+    """
+    found = _asked(job, rehearse)
+    try:
+        while going := next((one for one in found if one.live is not None), None):
+            try:
+                if as_json:
+                    _watch_as_json(going)
+                else:
+                    _watch(going)
+            except ConfigError as error:  # it went away, or answers no more: the ledger is left
+                print(f"{clean(str(error))}; from the ledger:", file=sys.stderr)
+                found = _at_its_end(job, rehearse, going)
+                break
+            found = _at_its_end(job, rehearse, going)
+    except KeyboardInterrupt:
+        return
+    _show(job, found, as_json)
+
+
+def _asked(job: Path, rehearse: bool) -> list[JobStatus]:
+    """Of each of its models, where it has several."""
+    return [api.status(each, rehearse=rehearse) for each in each_model(job)]
+
+
+def _show(job: Path, found: Sequence[JobStatus], as_json: bool) -> None:
     if as_json:
-        print_json(found)
+        for one in found:
+            print_json(one)
+    elif len(found) == 1:
+        print_status(found[0])
     else:
-        print_status(found)
+        print_models(job, found)
 
 
-def _at_its_end(job: Path, rehearse: bool) -> JobStatus:
-    """A run that answers no more is closing its books: that takes a moment."""
-    until = time.monotonic() + CLOSING_S
+def _at_its_end(job: Path, rehearse: bool, watched: JobStatus) -> list[JobStatus]:
+    """A run that answers no more is closing its books: that takes a moment. And its process may go
+    on to the next model, once it has made renditions and exports of this one.
+    """
+    until, said = time.monotonic() + CLOSING_S, False
     while True:
-        found = api.status(job, rehearse=rehearse)
-        gone = found.run is None or found.run.ended is not None or is_cut_off(found)
-        if gone or found.live is not None or time.monotonic() > until:
+        found = _asked(job, rehearse)
+        one = _latest_of_process(found, watched)
+        if one is None or one.run is None or is_cut_off(one):
             return found
-        time.sleep(0.1)
+        if any(each.live is not None for each in found):
+            return found
+        if one.run.ended is None:
+            if time.monotonic() > until:
+                return found
+        elif one is found[-1] or not _goes_on(one.run):
+            return found
+        elif not said:
+            said = True
+            print(
+                f"{one.model}: {one.run.ended}; process {one.run.pid} makes what follows, and goes"
+                " on to the next model",
+                file=sys.stderr,
+            )
+        time.sleep(LOOK_EVERY_S)
+
+
+def _latest_of_process(found: Sequence[JobStatus], watched: JobStatus) -> JobStatus | None:
+    """The run that was watched, or the one of a later model that its process has begun since."""
+    first = watched.run
+    own = [
+        one
+        for one in found
+        if first is not None
+        and one.run is not None
+        and (one.run.pid, one.run.host) == (first.pid, first.host)
+        and one.run.started_at >= first.started_at
+    ]
+    return own[-1] if own else None
+
+
+def _goes_on(run: RunRow) -> bool:
+    """Whether its process may ask another model now: after another exit code it does not."""
+    return run.exit_code in (0, 3) and is_alive(run.pid, run.host) is True
 
 
 def _watch(found: JobStatus) -> None:
@@ -97,7 +152,7 @@ def print_status(found: JobStatus) -> None:
     console = Console(highlight=False)
     run = found.run
     if run is None:
-        console.print("This job has not run yet. (For its rehearsal: --rehearse)")
+        console.print(NEVER)
         return
     console.print()
     if found.live is not None:
@@ -116,6 +171,58 @@ def print_status(found: JobStatus) -> None:
         _say(console, "pace", clean(found.pace))
     _say(console, "in", f"{clean(near(found.outputs))}/")
     console.print()
+
+
+def print_models(job: Path, found: Sequence[JobStatus]) -> None:
+    """For a person: a line for each model, and the sum; above, the runs that go on."""
+    console = Console(highlight=False)
+    if all(one.run is None for one in found):
+        console.print(NEVER)
+        return
+    console.print()
+    for one in found:
+        if one.live is not None:
+            _print_live(console, one.live)
+            console.print()
+    statuses = list(dict.fromkeys([total.status for one in found for total in one.edits]))
+    counts = [
+        [sum([total.count for total in one.edits if total.status == status]) for status in statuses]
+        for one in found
+    ]
+    spent = [one.spent_usd for one in found]
+    heads = [Text(status, style=STYLES.get(status, "")) for status in statuses]
+    rows = [[Text(), *heads, Text("spent", style="dim"), Text()]]
+    for one, numbers, usd in zip(found, counts, spent, strict=True):
+        cells = [Text(f"{number:,}") for number in numbers]
+        rows.append([Text(clean(one.model)), *cells, Text(dollars(usd)), _in_words(one)])
+    sums = [f"{sum(numbers):,}" for numbers in zip(*counts, strict=True)]
+    rows.append([Text(each, style="bold") for each in ("sum", *sums, dollars(sum(spent)), "")])
+    widths = [max([len(row[place]) for row in rows]) for place in range(len(rows[0]))]
+    for row in rows:
+        line = Text("  ")
+        for place, cell in enumerate(row):
+            gap = " " * (widths[place] - len(cell))
+            to_the_left = place in (0, len(row) - 1)
+            line.append_text(cell + gap if to_the_left else Text(gap) + cell).append("  ")
+        line.rstrip()
+        console.print(line, soft_wrap=True)
+    console.print()
+    _say(console, "more", f"pipeline status {shlex.quote(str(with_model(job, found[0].model)))}")
+    console.print()
+
+
+def _in_words(found: JobStatus) -> Text:
+    run = found.run
+    if found.live is not None:
+        return Text(found.live.state, style="bold")
+    if run is None:
+        return Text("not run yet", style="dim")
+    if run.ended is not None:
+        style = "green" if run.exit_code == 0 else "yellow"
+        return Text(f"{run.ended} ({run.exit_code})", style=style)
+    if is_cut_off(found):
+        return Text("cut off", style="red")
+    return Text(f"going on as process {run.pid} on {clean(run.host)}")
 
 
 def _print_live(console: Console, live: Snapshot) -> None:

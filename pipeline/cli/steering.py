@@ -114,7 +114,8 @@ def _tell(found: "Snapshot", as_json: bool, *lines: str) -> None:
     first, *others = lines
     if found.state == "stopping" and not first.startswith("is stopping"):
         first, others = "is stopping already: no change" + _in_flight(found), []
-    print(f"run {found.run_id} {first}")
+    of = f" of {found.job}" if "@" in found.job else ""  # of several models, which one
+    print(f"run {found.run_id}{of} {first}")
     for line in others:
         print(f"  {line}")
 

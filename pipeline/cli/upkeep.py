@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from pipeline.cli.options import AsJson, BaseUrl, JobFile, OfRehearsal, Only, Showing
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.books.matching import Share
     from pipeline.books.reconciling import Reconciliation
     from pipeline.repair.findings import FsckReport
+    from pipeline.running import RunResult
 
 app = typer.Typer()
 
@@ -41,22 +43,26 @@ def reconcile(
 
     from pipeline import api
     from pipeline.cli import words
+    from pipeline.cli.each import do_each
 
-    found = asyncio.run(
-        api.reconcile(
-            job,
-            wait_s=wait,
-            delay_s=delay,
-            base_url=base_url,
-            rehearse=rehearse,
-            observe=lambda line: print(line, file=sys.stderr, flush=True),
+    def one(job: Path) -> int:
+        found = asyncio.run(
+            api.reconcile(
+                job,
+                wait_s=wait,
+                delay_s=delay,
+                base_url=base_url,
+                rehearse=rehearse,
+                observe=lambda line: print(line, file=sys.stderr, flush=True),
+            )
         )
-    )
-    if as_json:
-        words.print_json(words.merged(found, exit_code=found.exit_code))
-    else:
-        print_reconciliation(found, job=job, delay_s=delay)
-    raise typer.Exit(found.exit_code)
+        if as_json:
+            words.print_json(words.merged(found, exit_code=found.exit_code))
+        else:
+            print_reconciliation(found, job=job, delay_s=delay)
+        return found.exit_code
+
+    raise typer.Exit(do_each(job, one, quiet=as_json))
 
 
 @app.command()
@@ -78,25 +84,31 @@ def retry(
     """Ask again for edits that have an outcome; the old one stays until a new one succeeds."""
     from pipeline import api
     from pipeline.cli.driving import drive
+    from pipeline.cli.each import run_each
     from pipeline.cli.summary import conclude
 
-    result = drive(
-        job,
-        api.retry,
-        running,
-        showing,
-        status=status or (),
-        reason=reason,
-        only=only or (),
-    )
-    nothing = result.ended == "finished" and not result.totals.finished
-    if nothing and not (showing.as_json or showing.quiet):
-        chosen = [f"status {', '.join(status)}"] if status else []
-        chosen += [f"error code {reason}"] if reason else []
-        print(f"Nothing to ask again: no edit with {' and '.join(chosen) or 'such an outcome'}.")
-    else:
-        conclude(result, job, running, showing)
-    raise typer.Exit(result.exit_code)
+    def one(job: Path, max_cost: float | None) -> "RunResult":
+        capped = msgspec.structs.replace(running, max_cost=max_cost)
+        result = drive(
+            job,
+            api.retry,
+            capped,
+            showing,
+            status=status or (),
+            reason=reason,
+            only=only or (),
+        )
+        nothing = result.ended == "finished" and not result.totals.finished
+        if nothing and not (showing.as_json or showing.quiet):
+            chosen = [f"status {', '.join(status)}"] if status else []
+            chosen += [f"error code {reason}"] if reason else []
+            none = " and ".join(chosen) or "such an outcome"
+            print(f"Nothing to ask again: no edit with {none}.")
+        else:
+            conclude(result, job, capped, showing)
+        return result
+
+    raise typer.Exit(run_each(job, one, running.max_cost))
 
 
 @app.command()
@@ -113,13 +125,17 @@ def fsck(
 
     from pipeline import api
     from pipeline.cli import words
+    from pipeline.cli.each import do_each
 
-    report = asyncio.run(api.fsck(job, repair=repair, rehearse=rehearse))
-    if as_json:
-        words.print_json(words.merged(report, exit_code=report.exit_code))
-    else:
-        print_fsck(report, job=job, repair=repair)
-    raise typer.Exit(report.exit_code)
+    def one(job: Path) -> int:
+        report = asyncio.run(api.fsck(job, repair=repair, rehearse=rehearse))
+        if as_json:
+            words.print_json(words.merged(report, exit_code=report.exit_code))
+        else:
+            print_fsck(report, job=job, repair=repair)
+        return report.exit_code
+
+    raise typer.Exit(do_each(job, one, quiet=as_json))
 
 
 def print_reconciliation(found: "Reconciliation", *, job: Path, delay_s: float) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import os
 import re
 import stat
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +89,11 @@ async def log(request: web.Request) -> web.Response:
         raise AnswerError(404, "there is no such log")
     start = int(given[:18]) if given else None
     process = room_of(request).starter.process_of(side)
+    row = await asyncio.to_thread(standing.run_of, side, run)
     # Asked before the log is read: what a process wrote before its end is in the file then.
-    grows = await asyncio.to_thread(standing.may_write, side, run, process)
-    part = await asyncio.to_thread(read_log, side.outputs / "runs", run, start, grows=grows)
+    grows = standing.may_write(run, row, process)
+    logs = await asyncio.to_thread(standing.logs_of, side, run, row)
+    part = await asyncio.to_thread(read_log, logs, start, grows=grows)
     return json_reply({**part, "grows": grows})
 
 
@@ -107,18 +111,20 @@ def stated(side: Side) -> dict[str, Any]:
     return {name: _relative(value, folder) for name, value in stated.items()}
 
 
-def read_log(folder: Path, run: str, start: int | None, *, grows: bool) -> dict[str, Any]:
-    """``text`` from byte ``start``, ``next``: where to go on, ``size``. Cut at line ends, so that a
-    part can be read by itself; ``grows``: the last line may still be on its way. Blocks. Raises
-    `AnswerError`.
+def read_log(logs: Sequence[Path], start: int | None, *, grows: bool) -> dict[str, Any]:
+    """Of the first that is there: ``text`` from byte ``start``, ``next``: where to go on, ``size``.
+    Cut at line ends, so that a part can be read by itself; ``grows``: the last line may still be on
+    its way. Blocks. Raises `AnswerError`.
     """
-    path = folder / f"{run}.log"
-    try:
-        descriptor = os.open(path, os.O_RDONLY | _NOT_A_LINK)
-    except OSError:
+    descriptor = None
+    for log in logs:
+        with suppress(OSError):
+            descriptor = os.open(log, os.O_RDONLY | _NOT_A_LINK)
+            break
+    if descriptor is None:
         raise AnswerError(
             404, "there is no log of this run: neither the page nor the scheduler started it"
-        ) from None
+        )
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise AnswerError(404, "there is no such log")

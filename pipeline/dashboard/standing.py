@@ -14,6 +14,7 @@ from pipeline.ledger import AttemptTotal, RunRow, open_reader
 from pipeline.locking import is_alive
 from pipeline.past_runs import change_in_words, read_history
 from pipeline.scheduling.listing import Coming, coming
+from pipeline.scheduling.processes import log_of
 from pipeline.snapshot import Snapshot
 from pipeline.standing import Totals, totals_of
 
@@ -33,7 +34,7 @@ _LIVE_TONES: dict[str, Tone] = {
 
 class PastRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the ledger has it. ``ended`` ``None``: no end is recorded. ``error``: what stopped
-    it, in words. ``has_log``: a log of it is kept (of those that were started from the page).
+    it, in words. ``has_log``: a log of it is kept (of those that the page or a scheduler started).
     ``different``: from the run before, in words.
     """
 
@@ -173,22 +174,34 @@ def history(side: Side) -> tuple[PastRun, ...]:
         )
 
 
-def may_write(side: Side, run_id: str, process: Process | None) -> bool:
+def run_of(side: Side, run_id: str) -> RunRow | None:
+    """Blocks. Raises `LedgerError`."""
+    reader = open_reader(side.ledger)
+    if reader is None:
+        return None
+    with reader:
+        return next((run for run in reader.runs() if run.id == run_id), None)
+
+
+def may_write(run_id: str, run: RunRow | None, process: Process | None) -> bool:
     """Whether a run's process may still write to its log, as it does for a while after the run has
-    its end in the ledger. ``process``: the one that was last started from here. Blocks. Raises
-    `LedgerError`.
+    its end in the ledger. ``process``: the one that was last started from here.
     """
     if process is not None and process.run_id == run_id and process.exit_code is None:
         return True
-    reader = open_reader(side.ledger)
-    if reader is None:
-        return False
-    with reader:
-        run = reader.run(run_id)
     if run is None:
         return False
     alive = is_alive(run.pid, run.host)
     return run.ended is None if alive is None else alive
+
+
+def logs_of(side: Side, run_id: str, run: RunRow | None) -> list[Path]:
+    """Where a run's log may be: the first that is there when it is opened. Until a scheduled run
+    has ended, it is under another name, which may change in between. Blocks.
+    """
+    own = side.outputs / "runs" / f"{run_id}.log"
+    scheduled = None if run is None or own.is_file() else log_of(side.job, run)
+    return [own] if scheduled is None else [scheduled, own]
 
 
 def past_run(side: Side, run: RunRow) -> PastRun:
@@ -201,7 +214,7 @@ def past_run(side: Side, run: RunRow) -> PastRun:
         exit_code=run.exit_code,
         totals=run.totals,
         error=_error_of(side.outputs / "runs" / f"{run.id}.json") if told else None,
-        has_log=(side.outputs / "runs" / f"{run.id}.log").is_file(),
+        has_log=any(log.is_file() for log in logs_of(side, run.id, run)),
     )
 
 

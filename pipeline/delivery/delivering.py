@@ -15,6 +15,7 @@ from pipeline.delivery.values import Delivery, DeliveryResult, DeliverySettings,
 from pipeline.errors import ConfigError, IncompleteError
 from pipeline.job import Job
 from pipeline.ledger import LedgerReader, open_reader
+from pipeline.preview import ledger_path
 from pipeline.rendering.journal import Made, read_journal
 from pipeline.rendering.making import FOLDER, Progress, render_job
 from pipeline.rendering.result import RenderResult
@@ -108,7 +109,7 @@ def _one(job: Job, found: Sequence[Chosen]) -> Chosen:
 
 
 def _reader(job: Job) -> LedgerReader:
-    path = job.outputs.directory / "ledger.db"
+    path = ledger_path(job)
     reader = open_reader(path)
     if reader is None:
         raise ConfigError(f"{path}: there is no ledger yet (run the job first)")

@@ -20,6 +20,7 @@ from pipeline.manifest.problems import RowError
 from pipeline.pictures.rendering import RenderItem, RenderOutcome, render_all
 from pipeline.pictures.renditions import rendition_key
 from pipeline.pictures.upscaling import load_upscaler
+from pipeline.preview import ledger_path
 from pipeline.rendering.finished import facts_of, has_finished, refinish
 from pipeline.rendering.journal import Journal, Made
 from pipeline.rendering.result import (
@@ -83,7 +84,7 @@ def render_job(
     for one in chosen:
         if one.upscaler:
             load_upscaler(one.upscaler)
-    path = job.outputs.directory / "ledger.db"
+    path = ledger_path(job)
     reader = open_reader(path)
     if reader is None:
         raise ConfigError(f"{path}: there is no ledger yet (run the job first)")

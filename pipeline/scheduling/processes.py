@@ -1,6 +1,7 @@
 """Runs as processes of their own: ``python -m pipeline run … --yes --log-json``."""
 
 import asyncio
+import calendar
 import json
 import os
 import secrets
@@ -17,7 +18,8 @@ import msgspec
 
 from pipeline.errors import PipelineError, StoreError
 from pipeline.job import Job
-from pipeline.job.design import single_jobs
+from pipeline.job.design import single_jobs, split_model
+from pipeline.ledger import RunRow
 from pipeline.notifying import inform
 from pipeline.notifying.matters import Matter
 from pipeline.scheduling.memory import Going
@@ -26,6 +28,7 @@ from pipeline.steering.channel import NAME
 from pipeline.steering.client import ask
 from pipeline.steering.messages import Tune
 
+STAMP = "%Y%m%dT%H%M%S"
 LOOK_EVERY_S = 0.1
 ANSWER_S = 3.0
 LAST_WORDS = 2_000
@@ -97,7 +100,7 @@ class Processes:
         if job.exports:
             words.append("--export")
         runs = job.outputs.directory / "runs"
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        stamp = time.strftime(STAMP, time.gmtime())
         log = runs / f"schedule-{stamp}-{secrets.token_hex(2)}.log"
         try:
             child = _spawn(words, log)
@@ -106,6 +109,9 @@ class Processes:
                 f"{error.filename or log}: {error.strerror or error} (free some space, or make"
                 " the job's outputs writable)"
             ) from error
+        named = log.with_name(f"schedule-{stamp}-{child.pid}.log")  # as `log_of` looks for it
+        with suppress(OSError):  # Windows, where a file that is written to keeps its name
+            log = log.rename(named)
         return _Child(job, child, log)
 
     def adopt(self, job: Job, going: Going) -> Run | None:
@@ -174,6 +180,23 @@ class _Adopted:
                 os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
+def log_of(job: Job, run: RunRow) -> Path | None:
+    """Where a run that a scheduler started says what it does, until it has ended: then its log is
+    called like the run. One of several models: all of them say it there. ``None``: there is none.
+    Blocks.
+    """
+    outputs = job.outputs.directory
+    if split_model(job.path)[1]:
+        outputs = outputs.parent
+    for log in sorted((outputs / "runs").glob(f"schedule-*-{run.pid}.log"), reverse=True):
+        with suppress(OSError, ValueError):
+            began = calendar.timegm(time.strptime(log.name.split("-")[1], STAMP))
+            # Numbers of processes come again, but this one was there when the run began.
+            if began <= run.started_at <= log.stat().st_mtime:
+                return log
+    return None
+
+
 def read_ending(log: Path, *, exit_code: int | None, runs: int = 1) -> Ending:
     """What a run's log says of its end. ``exit_code``: of its process, if anybody heard it.
     ``runs``: so many does the process do, one after the other, if nothing stops it. Blocks.
@@ -209,12 +232,41 @@ def read_ending(log: Path, *, exit_code: int | None, runs: int = 1) -> Ending:
 
 
 def _filed(job: Job, log: Path, exit_code: int | None) -> Ending:
-    """How it ended; its log is called like the run from then on."""
+    """How it ended; its log is called like the run from then on. Of several models, each gets its
+    part of it.
+    """
     ending = read_ending(log, exit_code=exit_code, runs=len(single_jobs(job)))
-    if ending.run_id is not None:
-        with suppress(OSError):  # Windows, while somebody reads it
+    with suppress(OSError, ValueError, LookupError):  # Windows, while somebody reads it
+        if job.models:
+            _split(log)
+            if ending.run_id is not None:
+                log.unlink()
+        elif ending.run_id is not None:
             log.rename(log.with_name(f"{ending.run_id}.log"))
     return ending
+
+
+def _split(log: Path) -> None:
+    """Each run ends with a line that says where its outputs are; words for people may follow it.
+    Raises `OSError`.
+    """
+    draft = log.with_suffix(".part")
+    own: Path | None = None
+    with log.open("rb") as lines:
+        part = draft.open("wb")
+        for line in lines:
+            if own is not None and line.startswith(b"{"):
+                part.close()
+                draft.replace(own)
+                own, part = None, draft.open("wb")
+            part.write(line)
+            if b'"event":"run_ended"' in line:
+                said = json.loads(line)
+                own = Path(said["outputs"]) / "runs" / f"{said['run_id']}.log"
+        part.close()
+    if own is not None:
+        draft.replace(own)
+    draft.unlink(missing_ok=True)
 
 
 def _summed(ended: Sequence[dict[str, Any]]) -> dict[str, Any]:

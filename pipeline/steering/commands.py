@@ -1,11 +1,17 @@
-"""What a program asks of a run that goes on in another process: pause, resume, stop, tune."""
+"""What a program asks of a run that goes on in another process: pause, resume, stop, tune.
 
+Of a job of several models, the one whose run goes on is asked.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, NotRunningError
 from pipeline.job import Job, job_of
+from pipeline.job.design import single_jobs
 from pipeline.snapshot import Snapshot
 from pipeline.steering import messages
 from pipeline.steering.client import ask
@@ -17,19 +23,19 @@ def pause(job: Job | Path | str, *, rehearse: bool = False) -> Snapshot:
 
     Raises `NotRunningError`, and `ConfigError` where the run cannot be asked.
     """
-    return ask(job_of(job, rehearse=rehearse).outputs.directory, messages.Pause())
+    return _ask(job, messages.Pause(), rehearse=rehearse)
 
 
 def resume(job: Job | Path | str, *, rehearse: bool = False) -> Snapshot:
     """Lets a paused run go on, in a ramp as after a cooldown. Returns and raises as `pause`."""
-    return ask(job_of(job, rehearse=rehearse).outputs.directory, messages.Resume())
+    return _ask(job, messages.Resume(), rehearse=rehearse)
 
 
 def stop(job: Job | Path | str, *, rehearse: bool = False) -> Snapshot:
     """Ends the run as its first Ctrl-C does: what is in flight is finished and kept, and its exit
     code is 130. Does not wait for that. Returns and raises as `pause`.
     """
-    return ask(job_of(job, rehearse=rehearse).outputs.directory, messages.Stop())
+    return _ask(job, messages.Stop(), rehearse=rehearse)
 
 
 def tune(
@@ -52,4 +58,31 @@ def tune(
     )
     if problem := messages.problem_with(change):
         raise ConfigError(problem)
-    return ask(job_of(job, rehearse=rehearse).outputs.directory, change)
+    return _ask(job, change, rehearse=rehearse)
+
+
+def _ask(job: Job | Path | str, request: messages.Request, *, rehearse: bool) -> Snapshot:
+    loaded = job_of(job)
+    jobs = [one.for_rehearsal() if rehearse else one for one in single_jobs(loaded)]
+    if len(jobs) > 1:
+        jobs = [_going(loaded, jobs)]
+    return ask(jobs[0].outputs.directory, request)
+
+
+def _going(job: Job, models: Sequence[Job]) -> Job:
+    """The one of its models whose run goes on."""
+    found = []
+    for one in models:
+        with suppress(NotRunningError):
+            ask(one.outputs.directory, messages.State())
+            found.append(one)
+    if not found:
+        raise NotRunningError(
+            f"{job.path.name}: no run of any of its {len(models)} models is going on (pipeline run"
+            " starts one; between two models, and before its first request, a run does not listen"
+            " yet: try again in a moment)"
+        )
+    if len(found) > 1:
+        names = " and ".join([one.path.name for one in found])
+        raise ConfigError(f"{job.path.name}: several of its models run now (name one: {names})")
+    return found[0]

@@ -104,15 +104,15 @@ def test_the_log_of_a_run_that_was_started_elsewhere_grows_until_its_process_end
 def test_a_line_that_is_not_whole_yet_is_left_for_the_next_part(tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     log.write_text('{"event": "one"}\n{"event"')
-    part = read_log(tmp_path, "run", None, grows=True)
+    part = read_log([log], None, grows=True)
     assert (part["text"], part["next"]) == ('{"event": "one"}\n', 17)
-    assert read_log(tmp_path, "run", 17, grows=True)["text"] == ""
+    assert read_log([log], 17, grows=True)["text"] == ""
     log.write_text('{"event": "one"}\n{"event": "two"}\n')
-    assert read_log(tmp_path, "run", 17, grows=True)["text"] == '{"event": "two"}\n'
+    assert read_log([log], 17, grows=True)["text"] == '{"event": "two"}\n'
     log.write_text("cut off")
-    assert read_log(tmp_path, "run", None, grows=False)["text"] == "cut off"
+    assert read_log([log], None, grows=False)["text"] == "cut off"
     log.write_text("x" * (LOG_BYTES + 1))
-    assert read_log(tmp_path, "run", 0, grows=True)["next"] == LOG_BYTES
+    assert read_log([log], 0, grows=True)["next"] == LOG_BYTES
 
 
 def test_a_ticket_is_good_once(server: Server) -> None:

@@ -1,6 +1,7 @@
 """What is known of a run's process by its number and its log."""
 
 import asyncio
+import calendar
 import json
 import os
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 
 from pipeline.job import load_job
+from pipeline.job.design import single_jobs
+from pipeline.ledger import RunRow
 from pipeline.scheduling.memory import Going
-from pipeline.scheduling.processes import Processes, read_ending
+from pipeline.scheduling.processes import Processes, log_of, read_ending
 from tests.conftest import Shop
 from tests.test_command import until
 
@@ -78,3 +81,44 @@ def test_a_run_is_known_by_its_log_until_it_ends(shop: Shop) -> None:
     until(lambda: Processes({}).adopt(job, going) is None, seconds=60)
     assert Processes({}).outcome_of(job, going).exit_code == 2
     assert asyncio.run(run.ended()).exit_code == 2
+
+
+def test_each_model_gets_its_part_of_the_log(shop: Shop) -> None:
+    models = ["google/gemini-2.5-flash-image-edit", "google/nano-banana-edit"]
+    job = load_job(shop.with_edits(1, models=models).job)
+    outputs = [each.outputs.directory for each in single_jobs(job)]
+    for folder in outputs:
+        (folder / "runs").mkdir(parents=True)
+    one, other = [
+        f'{{"event":"run_started","run_id":"{name}"}}\n'
+        + ended(run_id=name, outputs=str(folder))
+        + "in words\n"
+        for name, folder in zip("ab", outputs, strict=True)
+    ]
+    going = Going(pid=1, log=str(log(shop.folder, one, other)), started_at=0.0)
+    assert Processes({}).outcome_of(job, going).exit_code == 0
+    assert (outputs[0] / "runs" / "a.log").read_text() == one
+    assert (outputs[1] / "runs" / "b.log").read_text() == other
+    assert not Path(going.log).exists()
+    # A process that died in its second run: what it said then is kept.
+    cut_off = log(shop.folder, one, "Killed\n")
+    assert Processes({}).outcome_of(job, going).exit_code is None
+    assert cut_off.read_text().endswith("Killed\n")
+
+
+def test_a_log_is_that_of_a_run_that_began_while_it_was_written(shop: Shop) -> None:
+    """Numbers of processes come again: in a container every night."""
+    job = load_job(shop.with_edits(1).job)
+    runs = shop.outputs / "runs"
+    runs.mkdir(parents=True)
+    path = runs / "schedule-20260301T030000-7.log"
+    path.touch()
+    os.utime(path, (began := calendar.timegm((2026, 3, 1, 3, 0, 0)), began + 60))
+
+    def run(at: float, pid: int = 7) -> RunRow:
+        return RunRow(id="r", started_at=at, pid=pid, host="h", version="0", job="j")
+
+    assert log_of(job, run(began + 30)) == path
+    assert log_of(job, run(began + 30, pid=8)) is None
+    assert log_of(job, run(began - 30)) is None
+    assert log_of(job, run(began + 90)) is None

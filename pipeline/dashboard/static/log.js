@@ -37,6 +37,11 @@ export class Log {
       return false; // the page says that the server is away; the log goes on when it is back
     }
     if (this.shown !== shown) return false;
+    if (part.size < shown.next) { // of several models: it has got a file of its own
+      shown.next = null;
+      this.place.replaceChildren();
+      return true;
+    }
     shown.next = part.next;
     this.add(part.text);
     const more = Boolean(part.text) && part.next < part.size;
