@@ -202,7 +202,7 @@ def test_after_a_kill_no_finished_edit_is_asked_again_and_no_picture_is_lost(
         before = len(endpoint.bill.charges)
         endpoint.hold(after=12)
         with started("run", shop.job, "--base-url", endpoint.url) as process:
-            until(lambda before=before: len(endpoint.bill.charges) == before + 12)
+            until(lambda before=before: len(endpoint.bill.charges) >= before + 12)
             process.kill()
     endpoint.go_on()
     done = command("run", shop.job, "--base-url", endpoint.url, "--json")

@@ -265,7 +265,7 @@ def test_after_kills_every_request_is_accounted_for(
         before = len(endpoint.bill.charges)
         endpoint.hold(after=9)
         with started("run", shop.job, "--base-url", endpoint.url) as process:
-            until(lambda before=before: len(endpoint.bill.charges) == before + 9)
+            until(lambda before=before: len(endpoint.bill.charges) >= before + 9)
             process.kill()
     endpoint.go_on()
     assert command("run", shop.job, "--base-url", endpoint.url).returncode == 0
