@@ -81,6 +81,7 @@ def test_watch_follows_a_run_to_its_end(shop: Shop, emulator: Emulators) -> None
         with on_a_terminal("status", shop.job, "--watch", columns=80) as terminal:
             terminal.until("of 48 edits")
             terminal.until("pictures/min")
+            assert [line for line in terminal.screen if "pictures/min" in line]
             endpoint.go_on()
             assert terminal.to_the_end() == 0
     assert not [line for line in terminal.screen if "pictures/min" in line], "the block is gone"
